@@ -144,7 +144,7 @@ statistics_are_stale = broken_by(
         levers.limits(vacuum_overdue_h=0.00001),
         levers.sql_each((), ("vacuum analyze shop.order_items",)),
         levers.sql(
-            "alter table shop.order_items set (autovacuum_vacuum_scale_factor = 10);"
+            "alter table shop.order_items set (autovacuum_vacuum_scale_factor = 5);"
             "update shop.order_items set quantity = quantity",
             "alter table shop.order_items reset (autovacuum_vacuum_scale_factor)",
         ),

@@ -106,7 +106,7 @@ def _idle(known: list[Use], now: float, days: float) -> list[Use]:
 def _described(use: Use, index: Index, now: float) -> str:
     return (
         f"{index.name} of {index.table} ({size(use.index.size)}, unused for at least"
-        f" {use.idle_s(now) / _DAY_S:.0f} days): drop index concurrently {index.quoted};"
+        f" {use.idle_s(now) / _DAY_S:.0f} days): {index.dropping}"
     )
 
 
@@ -173,19 +173,23 @@ def _judge_foreign_keys(database: Database, found: list[ForeignKey], evidence: E
     why="""A `create index concurrently` that failed leaves an index that every write maintains and
     no query uses; a unique one does not keep duplicates out. pg_dump leaves it out silently, so a
     restored database differs.""",
-    fix="""See why it failed (duplicates, for a unique index), then build it again or drop it:
+    fix="""The message has the statement for each. See why it failed (duplicates, for a unique
+index), then build it again:
     reindex index concurrently SCHEMA.INDEX;
-    drop index concurrently SCHEMA.INDEX;
+One that `reindex concurrently` left (its name ends in _ccnew or _ccold) would be a duplicate:
+    drop index concurrently SCHEMA.INDEX_ccnew;
+A partitioned index, parts of which are missing, as the statement blocks writes meanwhile: build
+    the same index on each partition first, concurrently; it is then attached, not built.
 An index that is being built does not count: select * from pg_stat_progress_create_index;""",
     judgements=("invalid",),
 )
 def test_invalid_indexes(database: Database, evidence: Evidence) -> None:
-    """Only what is valid, ready and live serves queries."""
+    """Only what is valid, ready and live serves queries; TOAST tables count as well."""
     with looking(database) as connection:
         found = indexes.read(connection)
+        of_toast = indexes.invalid_of_toast(connection)
     broken = [
-        f"{index.name} of {index.table} ({size(index.size)}):"
-        f" reindex index concurrently {index.quoted};"
+        f"{index.name} of {index.table} ({size(index.size)}): {indexes.remedy(index, found)}"
         for index in indexes.invalid(found)
     ]
-    none_of(evidence, "invalid", "indexes invalid", broken, len(found), "pg_index")
+    none_of(evidence, "invalid", "indexes invalid", broken + of_toast, len(found), "pg_index")

@@ -4,7 +4,7 @@ from readiness import Evidence, Measurement, check, equal_to
 from readiness.areas.database.config import Database
 from readiness.areas.database.grading import no_more_than, none_of
 from readiness.areas.database.probes import integrity, server
-from readiness.lib.text import listed
+from readiness.lib.text import listed, worst
 
 
 @check(
@@ -27,6 +27,7 @@ A collation changed (a new image, another host): rebuild, then record the new ve
     reindex database concurrently DATABASE;
     alter database DATABASE refresh collation version;   -- PostgreSQL 15 and later
     alter collation NAME refresh version;
+On a standby: run it on the same image as the primary; until then, do not fail over to it.
 Checksums are off: stop the server, pg_checksums --enable -D DATA_FOLDER   (20 GB take a minute)
 Checksum failures: distrust the disks, keep old backups, restore on another host, then
     select pg_stat_reset();""",
@@ -62,10 +63,17 @@ def _judge_sample(database: Database, evidence: Evidence) -> None:
 
 def _judge_collations(database: Database, evidence: Evidence) -> None:
     found = integrity.collations(database)
+    for standby in database.standbys.values():
+        with evidence.attempt():
+            found += integrity.collations_of_standby(database, standby)
     changed = [str(collation) for collation in found if collation.changed]
     name = "collations in use sort otherwise than recorded"
     none_of(evidence, "collations", name, changed, len(found), "pg_collation")
-    unknown = [collation.name for collation in found if collation.unknown and collation.indexes]
+    unknown = [
+        collation.name
+        for collation in found
+        if collation.unknown and collation.indexes and not collation.standby
+    ]
     name = "collations in use without a recorded version, which hides a change"
     none_of(
         evidence, "unknown-collations", name, unknown, len(found), "pg_collation", warn_only=True
@@ -95,12 +103,17 @@ def _judge_checksums(database: Database, evidence: Evidence) -> None:
     fix="""In a maintenance window, or by way of a new column that is filled in batches:
     alter table TABLE alter column COLUMN type bigint;   -- rewrites the table under a lock
     alter sequence SEQUENCE as bigint;
+A column that references it:   alter table TABLE alter column COLUMN type bigint;
 To win time, continue with the negative numbers:
     alter sequence SEQUENCE minvalue -2147483648 restart with -2147483648;""",
-    judgements=("used",),
+    judgements=("used", "references"),
 )
 def test_sequence_exhaustion(database: Database, evidence: Evidence) -> None:
-    """By the sequence's own end or the type of its column, whichever comes first."""
+    """By the sequence's own end or the type of its columns, whichever comes first.
+
+    A column is fed by a sequence that it owns, or that its default names. What references it must
+    hold the same numbers.
+    """
     found = integrity.sequences(database)
     measured = Measurement(
         "Used share of the fullest sequence",
@@ -112,3 +125,13 @@ def test_sequence_exhaustion(database: Database, evidence: Evidence) -> None:
     because = listed(map(str, found), between="; ")
     keys = ("sequence_warn_share", "sequence_max_share")
     no_more_than(evidence, "used", measured, database.limits, keys, because)
+    narrow = integrity.references(database)
+    measured = Measurement(
+        "Used share of the fullest column that is narrower than what it references",
+        max((column.share for column in narrow), default=0.0),
+        "ratio",
+        "pg_constraint, pg_sequences",
+        samples=len(narrow),
+    )
+    limits = (database.limits, keys)
+    no_more_than(evidence, "references", measured, *limits, worst(map(str, narrow)))

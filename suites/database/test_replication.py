@@ -82,12 +82,13 @@ def test_replication_lag(database: Database, evidence: Evidence) -> None:
 
 @check(
     "database.replication-slots",
-    title="No replication slot fills the disk, and none has lost its WAL",
-    failure_title="A replication slot fills the disk, or has lost its WAL",
+    title="Slots are read and retain little WAL, and subscriptions apply changes",
+    failure_title="A replication slot retains WAL for nobody, or a subscription is not applied",
     each="database",
     severity="major",
     why="""A slot keeps WAL until its consumer has read it. If the consumer is gone and the slot is
-    not, the disk fills up, and the primary stops.""",
+    not, the disk fills up, and the primary stops. A subscription that was disabled serves older and
+    older data, and its slot fills the disk of the other server.""",
     fix="""See what each slot retains, and drop those without a consumer:
     select slot_name, active, wal_status,
            pg_size_pretty(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn))
@@ -95,11 +96,15 @@ def test_replication_lag(database: Database, evidence: Evidence) -> None:
     select pg_drop_replication_slot('NAME');
 A slot lost its WAL: drop it, and rebuild its consumer.
 Set a bound, so that a slot is lost and not the server:
-    alter system set max_slot_wal_keep_size = '50GB'; select pg_reload_conf();""",
-    judgements=("lost", "retained", "bounded"),
+    alter system set max_slot_wal_keep_size = '50GB'; select pg_reload_conf();
+A subscription is off, or fails (the log has the error):  alter subscription NAME enable;""",
+    judgements=("lost", "retained", "bounded", "subscriptions"),
 )
 def test_replication_slots(database: Database, evidence: Evidence) -> None:
-    """By the WAL that a slot retains and, from PostgreSQL 17 on, by its time without a consumer."""
+    """By the WAL that a slot retains, and by its time without a consumer.
+
+    Before PostgreSQL 17 that time is not known, and a slot without a consumer is a warning.
+    """
     slots, bounded = replication.slots(database)
     limits, described = database.limits, listed(map(str, slots), between="; ")
     lost = [str(slot) for slot in slots if slot.lost]
@@ -124,9 +129,16 @@ def test_replication_slots(database: Database, evidence: Evidence) -> None:
             described,
             warn_only=True,
         )
+    left = [str(slot) for slot in replication.unread(database)] if slots else []
+    name = "replication slots have no consumer"
+    none_of(evidence, "retained", name, left, len(slots), "pg_replication_slots", warn_only=True)
     if slots:
         measured = Measurement(
             "WAL of slots is bounded", bounded, "truth", "max_slot_wal_keep_size"
         )
         says = "max_slot_wal_keep_size is -1, so a forgotten slot stops the server"
         evidence.judge("bounded", measured, equal_to(value=True), says=says, warn_only=True)
+    subscriptions = replication.subscriptions(database)
+    off = [str(one) for one in subscriptions if not one.works]
+    name, source = "subscriptions apply no changes", "pg_stat_subscription"
+    none_of(evidence, "subscriptions", name, off, len(subscriptions), source)

@@ -52,6 +52,7 @@ _RISKS = {
     "zero_damaged_pages": ("damage-reported", "pages that cannot be read are deleted"),
     "ignore_checksum_failure": ("damage-reported", "damaged pages are served"),
     "autovacuum": ("autovacuum", "tables grow until the server stops to protect itself"),
+    "track_counts": ("autovacuum", "autovacuum does not see which tables need it"),
     "synchronous_commit": ("synchronous-commit", "a crash loses the last commits"),
 }
 
@@ -212,6 +213,7 @@ def test_sessions(database: Database, evidence: Evidence) -> None:
     fix="""See who holds the connections, and what for:
     select usename, application_name, state, count(*) from pg_stat_activity
     where backend_type = 'client backend' group by 1, 2, 3 order by 4 desc;
+A role is at its own limit:   alter role ROLE connection limit 50;
 Make the application's pools smaller, or put PgBouncer in front; a larger `max_connections` costs
 memory and needs a restart.
 Clients of the pooler wait: see which pool, and what its server connections do:

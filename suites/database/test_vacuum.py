@@ -34,10 +34,12 @@ _PATIENCE = 12
     select pg_drop_replication_slot('NAME');        -- a slot without a consumer
 A standby needs them: end its long query there, or set hot_standby_feedback = off.
 Autovacuum is off, or vacuum is overdue:
-    alter table TABLE reset (autovacuum_enabled); vacuum (verbose, analyze) TABLE;
+    alter table TABLE reset (autovacuum_enabled, toast.autovacuum_enabled);
+    vacuum (verbose, analyze) TABLE;
     alter system set autovacuum_vacuum_cost_limit = 2000; select pg_reload_conf();
 Statistics are missing or old (after a restore: all of them):
-    analyze TABLE;      vacuumdb --all --analyze-in-stages""",
+    analyze TABLE;      vacuumdb --all --analyze-in-stages
+Autovacuum never analyzes a partitioned table itself: let a nightly job do it.""",
     judgements=(
         "held-back",
         "prepared-transactions",
@@ -50,8 +52,9 @@ Statistics are missing or old (after a restore: all of them):
 def test_vacuum(database: Database, evidence: Evidence) -> None:
     """A table is overdue that autovacuum should have vacuumed, and not for `vacuum_overdue_h`.
 
-    Statistics are judged for tables of more than a thousand rows; they are stale when a fifth of
-    the rows was written since.
+    Autovacuum is as good as off where it begins at ten times the rows of a table and more than
+    100 million, or may write fewer than 25 pages a second. Statistics are judged for tables of more
+    than a thousand rows; they are stale when a fifth of the rows was written since.
     """
     with evidence.attempt():
         _judge_horizon(database, evidence)
@@ -89,17 +92,18 @@ def _judge_horizon(database: Database, evidence: Evidence) -> None:
 
 def _judge_dead_rows(database: Database, evidence: Evidence) -> None:
     tables, hours = vacuum.dead_rows(database), database.limits.vacuum_overdue_h
-    off = [table.table for table in tables if not table.enabled]
-    name = "tables with autovacuum off"
-    none_of(evidence, "autovacuum-off", name, off, len(tables), "reloptions")
+    off = [table.off for table in tables if table.off]
+    among = sum(not table.toast for table in tables)
+    name = "tables with autovacuum off, or as good as off"
+    none_of(evidence, "autovacuum-off", name, off, among, "reloptions, pg_settings")
     overdue = [str(table) for table in tables if table.is_overdue(hours)]
     name, source = f"tables overdue for vacuum for {hours:g} h", "n_dead_tup of pg_stat_user_tables"
-    none_of(evidence, "vacuum-overdue", name, overdue, len(tables), source)
+    none_of(evidence, "vacuum-overdue", name, overdue, among, source)
 
 
 def _judge_statistics(database: Database, evidence: Evidence) -> None:
     tables, hours = vacuum.statistics(database), database.limits.vacuum_overdue_h
-    unknown = [str(table) for table in tables if not table.known]
+    unknown = [f"{table}: analyze {table.table};" for table in tables if not table.known]
     name = "tables without planner statistics"
     none_of(evidence, "no-statistics", name, unknown, len(tables), "pg_stats")
     stale = [str(table) for table in tables if table.is_stale(_STALE_SHARE, hours)]

@@ -135,7 +135,7 @@ def _like(name: str, found: Fingerprint) -> list[str]:
     sequence that is behind makes the application's next INSERT fail with a duplicate key.""",
     fix="""Not validated (reads the table; others may read and write):
       alter table TABLE validate constraint NAME;
-    Trigger off:
+    Trigger off, or enabled on a replica alone:
       alter table TABLE enable trigger all;      # superuser, for those of foreign keys
     Orphans (list them, then restore the parents or delete the rows):
       select c.* from CHILD c left join PARENT p on p.KEY = c.KEY

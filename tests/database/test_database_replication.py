@@ -19,6 +19,7 @@ from readiness.servers.postgres import PrivatePostgres, PrivateStandby
 from readiness.servers.processes import free_port
 from tests.support.database_health import database, errors, execute, failures, warnings
 from tests.support.processes import eventually, needed
+from tests.support.servers import Run
 
 pytestmark = pytest.mark.contract
 
@@ -212,14 +213,30 @@ def test_unused_slot_retains_wal_and_loses_it_beyond_its_bound(alone: PrivatePos
     subject = database(Dsn(alone.dsn()), limits=limits)
     execute(alone.dsn(), "select pg_create_physical_replication_slot('left', true)")
     execute(alone.dsn(), *[_HELD] * 4)
-    found = failures("replication-slots", subject)
+    with impatient():
+        found = failures("replication-slots", subject)
+        left = warnings("replication-slots.retained", database(Dsn(alone.dsn())))
     assert "left (physical, no consumer, WAL reserved" in found
+    assert left.startswith("1 of 1 replication slots have no consumer: left")
     execute(alone.dsn(), "alter system set max_slot_wal_keep_size = '1MB'")
     execute(alone.dsn(), "select pg_reload_conf()")
     execute(alone.dsn(), *[_HELD] * 40, *_SWITCH.split("; "))
     assert eventually(lambda: any(slot.lost for slot in replication.slots(subject)[0]))
     found = failures("replication-slots.lost", subject)
     assert "1 of 1 replication slots lost their WAL" in found
+
+
+def test_subscription_that_is_off_or_fails_is_named(dsn: Dsn, run: Run) -> None:
+    subject = database(dsn)
+    run("create subscription s connection 'port=1' publication p with (connect = false)")
+    try:
+        with impatient():
+            found = failures("replication-slots.subscriptions", subject)
+            assert found.endswith("s (disabled): alter subscription s enable;")
+    finally:
+        run("alter subscription s set (slot_name = none)")
+        run("drop subscription s")
+    assert failures("replication-slots", subject) == ""
 
 
 def test_slots_without_a_bound_are_a_warning(server: PrivatePostgres) -> None:

@@ -422,6 +422,23 @@ def test_the_application_role(
         ("select 1", ""),
         ("alter table s.child add constraint c check (id > 0) not valid", "c on s.child"),
         ("alter table s.child disable trigger all", "the foreign key child_parent_fkey on"),
+        ("alter table s.child enable replica trigger all", "the foreign key child_parent_fkey on"),
+        (
+            """create function s.f() returns trigger language plpgsql as 'begin return new; end';
+            create trigger audit before insert on s.child for each row execute function s.f();
+            alter table s.child enable replica trigger audit""",
+            "audit on s.child",
+        ),
+        (
+            """create rule kept as on delete to s.child do instead nothing;
+            alter table s.child disable rule kept""",
+            "the rule kept on s.child",
+        ),
+        (
+            """create sequence s.n; create table s.new (i int primary key default nextval('s.n'));
+            insert into s.new values (1)""",
+            "s.new.i has 1, the next value is 1",
+        ),
         ("insert into s.parent (id) values (21)", "s.parent.id has 21, the next value is 21"),
         ("insert into s.parent (id) values (20000)", "s.parent.id has 20000, the next value is 21"),
         ("delete from s.child; delete from s.parent", ""),

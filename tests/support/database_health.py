@@ -1,6 +1,8 @@
 """Asks the checks of a database what they say of a server."""
 
 import inspect
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pkgutil import iter_modules
@@ -114,3 +116,23 @@ def execute(dsn: Dsn | str, *statements: str) -> None:
 def name_of(dsn: Dsn) -> str:
     """The role of a connection string."""
     return dsn.reveal().partition("//")[2].partition(":")[0]
+
+
+def missed(found: Judged) -> str:
+    """The keys that miss, `!` before those that only warn, each with what it says."""
+    assert not found.lost
+    said = [f"{key}: {text}" for key, texts in found.failed.items() for text in texts]
+    said += [f"!{key}: {text}" for key, texts in found.warned.items() for text in texts]
+    return "\n".join(said)
+
+
+_STATEMENT = re.compile(
+    r"(?:(?:alter|drop|create|reindex) [^;]+|analyze \S+|select pg_reload_conf\(\));", re.IGNORECASE
+)
+
+
+def obey(said: str, run: Callable[[str], None]) -> None:
+    """Run each statement of a message, by itself; a read-only default does not refuse it."""
+    for statement in _STATEMENT.findall(said):
+        alone = "concurrently" in statement or statement.startswith("alter system")
+        run(statement if alone else f"begin read write; {statement} commit")

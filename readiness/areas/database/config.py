@@ -38,6 +38,9 @@ class HealthLimits(Model):
     connections_max_share: Share = Field(
         0.9, description="share of the connections in use; a failure; check_postgres"
     )
+    password_warn_days: Count = Field(
+        14, description="days until the password of an application's role ends; a warning"
+    )
     transaction_warn_s: Positive = Field(
         300, description="seconds a transaction is open; a warning"
     )
@@ -339,6 +342,11 @@ class Database(tables.Database):
         Bloat(), description="how much of its tables and indexes may be dead or empty"
     )
     history: History | None = Field(None, description="the snapshots that are taken of it")
+    unlogged: list[Text] = Field(
+        default=[],
+        description="`schema.table`, or patterns with `*`, of unlogged tables whose rows may be"
+        " lost, as `staging.*`",
+    )
 
 
 class Config(tables.Config):

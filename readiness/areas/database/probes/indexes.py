@@ -1,5 +1,6 @@
 """Indexes, and foreign keys without one, as the catalogues describe them; no grant is needed."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,14 +11,18 @@ from psycopg import sql
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection
 from readiness.lib.postgres.session import OF_THE_APPLICATION, no_objects, uncompiled
+from readiness.lib.text import clean
 
 _SCOPE: Final = sql.SQL(OF_THE_APPLICATION)
 
-# Only the root of a partitioned index is read: a part of it cannot be dropped by itself.
+# A part of a partitioned index, which cannot be dropped by itself, is `attached`.
 # Sizes are those of the last vacuum or analyze: to ask for the true ones would open ten thousand
 # indexes, and wait for sessions that lock one.
 # The expressions are compared as text: the trees in the catalogue say where each word stood.
 INDEXES: Final = sql.SQL("""
+with building as (
+    select relid as oid from pg_stat_progress_create_index
+    where datid = (select oid from pg_database where datname = current_database()))
 select c.oid::bigint, n.nspname, c.relname, t.relname,
        quote_ident(n.nspname) || '.' || quote_ident(c.relname),
        quote_ident(tn.nspname) || '.' || quote_ident(t.relname),
@@ -34,15 +39,17 @@ select c.oid::bigint, n.nspname, c.relname, t.relname,
        or exists (select 1 from pg_inherits h join pg_class hc on hc.oid = h.inhrelid
                   join pg_namespace hn on hn.oid = hc.relnamespace
                   where h.inhparent = i.indrelid and hn.nspname ~ '^_timescaledb_'),
-       i.indrelid in (select p.relid from pg_stat_progress_create_index p where p.datid =
-                      (select oid from pg_database where datname = current_database())),
+       i.indrelid in (select oid from building) or t.reltoastrelid in (select oid from building),
        (current_setting('block_size')::bigint * case c.relkind when 'i' then c.relpages
             else (with recursive part (oid) as (
                       select c.oid
                       union all
                       select h.inhrelid from part join pg_inherits h on h.inhparent = part.oid)
                   select coalesce(sum(l.relpages), 0) from part
-                  join pg_class l on l.oid = part.oid) end)::bigint
+                  join pg_class l on l.oid = part.oid) end)::bigint,
+       c.relkind = 'I', c.relispartition, i.indimmediate,
+       case when c.relkind = 'I' and not i.indisvalid
+            then replace(pg_get_indexdef(c.oid), ' ON ONLY ', ' ON ') end
 from pg_index i
 join pg_class c on c.oid = i.indexrelid
 join pg_namespace n on n.oid = c.relnamespace
@@ -53,8 +60,23 @@ left join (
            bool_or(contype = 'f') as referenced
     from pg_constraint where conindid <> 0 group by 1
 ) k on k.conindid = c.oid
-where {scope} and not c.relispartition
+where {scope}
 order by n.nspname, c.relname""")
+# Those of the TOAST tables of the application's tables.
+_OF_TOAST: Final = sql.SQL("""
+select format('%I.%I', xn.nspname, x.relname), format('%I.%I', n.nspname, c.relname),
+       exists (select from pg_index o where o.indrelid = i.indrelid and o.indisvalid)
+from pg_class c
+join pg_namespace n on n.oid = c.relnamespace
+join pg_index i on i.indrelid = c.reltoastrelid
+join pg_class x on x.oid = i.indexrelid
+join pg_namespace xn on xn.oid = x.relnamespace
+where {scope} and not (i.indisvalid and i.indisready and i.indislive)
+  and not exists (select from pg_stat_progress_create_index p
+                  where p.relid in (c.oid, c.reltoastrelid))
+order by 1""")
+# What `reindex concurrently` calls the new index, and the old one, until it has ended.
+_LEFT_OVER: Final = re.compile(r"_cc(new|old)\d*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +97,11 @@ class Index:
             never used: those of its chunks are.
         building: whether an index of its table is being built just now.
         size: in bytes, with all its parts, as of the last vacuum or analyze.
+        partitioned: whether it is one of a partitioned table.
+        attached: whether it is a part of a partitioned index.
+        immediate: whether uniqueness is checked at once; one that is deferrable is no arbiter of
+            `on conflict`.
+        definition: the SQL that creates a partitioned index that is invalid, with all its parts.
     """
 
     oid: int
@@ -94,6 +121,20 @@ class Index:
     of_extension: bool
     building: bool
     size: int
+    partitioned: bool
+    attached: bool
+    immediate: bool
+    definition: str | None
+
+    @property
+    def dropping(self) -> str:
+        """The SQL that drops it; one of a partitioned table cannot be dropped concurrently."""
+        return f"drop index {'' if self.partitioned else 'concurrently '}{self.quoted};"
+
+    @property
+    def left_over(self) -> bool:
+        """Whether a `reindex concurrently` that failed left it, by its name."""
+        return bool(_LEFT_OVER.search(self.name))
 
     @property
     def droppable(self) -> bool:
@@ -106,6 +147,7 @@ class Index:
             or self.constraint
             or self.referenced
             or self.of_extension
+            or self.attached
         )
 
 
@@ -121,7 +163,7 @@ class Duplicate:
         """The SQL that drops the duplicate."""
         if self.drop.constraint:
             return f"alter table {self.drop.quoted_table} drop constraint {self.drop.constraint};"
-        return f"drop index concurrently {self.drop.quoted};"
+        return self.drop.dropping
 
 
 def read(connection: Connection) -> list[Index]:
@@ -152,25 +194,34 @@ def duplicates(indexes: Iterable[Index]) -> list[Duplicate]:
 
 
 def _superfluous(group: Sequence[Index]) -> list[Duplicate]:
-    keep = max(group, key=_weight)
-    return [Duplicate(keep, other) for other in group if other is not keep and _covers(keep, other)]
+    kept: list[Index] = []
+    found = []
+    for index in sorted(group, key=_weight, reverse=True):
+        keep = next((other for other in kept if _covers(other, index)), None)
+        if keep:
+            found.append(Duplicate(keep, index))
+        else:
+            kept.append(index)
+    return found
 
 
-def _weight(index: Index) -> tuple[bool, bool, bool, bool, bool, int]:
+def _weight(index: Index) -> tuple[bool, bool, bool, bool, bool, bool, bool, int]:
     constraint = index.constraint is not None
     return (
-        index.referenced, constraint, index.unique, not index.nulls_distinct, index.chosen,
-        -index.oid,
+        index.attached, index.referenced, constraint, index.unique, index.immediate,
+        not index.nulls_distinct, index.chosen, -index.oid,
     )  # fmt: skip
 
 
 def _covers(keep: Index, other: Index) -> bool:
-    """Whether nothing is lost by dropping `other`: what is unique stays unique."""
-    if other.chosen or other.referenced or other.exclusion:
+    """Whether nothing is lost by dropping `other`: what is unique stays so, and at once."""
+    if other.chosen or other.referenced or other.exclusion or other.attached:
         return False
-    if other.unique and not keep.unique:
+    if not other.unique:
+        return True
+    if not keep.unique or (other.immediate and not keep.immediate):
         return False
-    return not (other.unique and keep.nulls_distinct and not other.nulls_distinct)
+    return other.nulls_distinct or not keep.nulls_distinct
 
 
 def invalid(indexes: Iterable[Index]) -> list[Index]:
@@ -179,12 +230,61 @@ def invalid(indexes: Iterable[Index]) -> list[Index]:
     return sorted(found, key=lambda index: (-index.size, index.name))
 
 
+def remedy(broken: Index, indexes: Iterable[Index]) -> str:
+    """The SQL that ends it: to build it again would leave a duplicate where there is another one.
+
+    What `reindex concurrently` left is dropped; one of the same definition does its work.
+    """
+    if broken.definition:
+        # It becomes valid when each partition has a part of it.
+        return f"{broken.dropping} {broken.definition};"
+    for other in indexes:
+        if other is not broken and other.signature == broken.signature:
+            spare = other.sound or (broken.left_over and not other.left_over)
+            if spare and _covers(other, broken) and not broken.constraint:
+                return broken.dropping
+    return f"reindex index concurrently {broken.quoted};"
+
+
+def invalid_of_toast(connection: Connection) -> list[str]:
+    """Invalid indexes of TOAST tables, each with the SQL that ends it."""
+    return [
+        f"{clean(name)} of the TOAST table of {clean(table)}: "
+        + (f"drop index {name};" if spare else f"reindex table concurrently {table};")
+        for name, table, spare in postgres.fetch(connection, _OF_TOAST.format(scope=_SCOPE))
+    ]
+
+
 # The leading columns as a set: (b, a) serves a key on (a, b). A partial index does not, unless it
 # leaves out nothing but NULL, which references nothing; nor does a brin, which only shows where
-# not to look. Rows of a table that was never analyzed are estimated by its size: 200 bytes each. A
-# function is asked and not the view, which would count all tables for each key; and an array, as a
-# join would read all of pg_class for each. pg_partition_tree would lock every partition.
+# not to look. Of a partitioned table, each partition needs one. Rows of a table that was never
+# analyzed are estimated by its size: 200 bytes each. A function is asked and not the view, which
+# would count all tables for each key; and an array, as a join would read all of pg_class for each.
+# pg_partition_tree would lock every partition.
 _FOREIGN_KEYS: Final = sql.SQL("""
+with recursive keys as (
+    select k.oid, k.oid as root, k.conrelid, k.conkey
+    from pg_constraint k where k.contype = 'f' and k.conparentid = 0
+    union all
+    select c.oid, keys.root, c.conrelid, c.conkey
+    from keys join pg_constraint c on c.conparentid = keys.oid and c.contype = 'f'),
+covered as (
+    select p.root, bool_and(exists (
+           select 1 from pg_index i
+           where i.indrelid = p.conrelid and i.indisvalid and i.indisready
+             and (select a.amname from pg_class x join pg_am a on a.oid = x.relam
+                  where x.oid = i.indexrelid) in ('btree', 'hash')
+             and i.indnkeyatts >= cardinality(p.conkey)
+             and (i.indpred is null or (cardinality(p.conkey) = 1
+                  and pg_get_expr(i.indpred, i.indrelid) = '(' || quote_ident(
+                      (select attname from pg_attribute
+                       where attrelid = p.conrelid and attnum = p.conkey[1])) || ' IS NOT NULL)'))
+             and (select array_agg(x order by x)
+                  from unnest((string_to_array(i.indkey::text, ' ')::int2[])
+                              [1:cardinality(p.conkey)]) x)
+               = (select array_agg(x order by x) from unnest(p.conkey) x))) as wholly
+    from keys p join pg_class l on l.oid = p.conrelid and l.relkind <> 'p'
+    group by 1)
 select n.nspname || '.' || t.relname, k.conname,
        quote_ident(n.nspname) || '.' || quote_ident(t.relname),
        (select string_agg(quote_ident(a.attname), ', ' order by u.place)
@@ -192,20 +292,7 @@ select n.nspname || '.' || t.relname, k.conname,
         join pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.number),
        k.confrelid::regclass::text,
        coalesce(r.rows, 0)::bigint, coalesce(r.bytes, 0)::bigint,
-       exists (
-           select 1 from pg_index i
-           where i.indrelid = k.conrelid and i.indisvalid and i.indisready
-             and (select a.amname from pg_class x join pg_am a on a.oid = x.relam
-                  where x.oid = i.indexrelid) in ('btree', 'hash')
-             and i.indnkeyatts >= cardinality(k.conkey)
-             and (i.indpred is null or (cardinality(k.conkey) = 1
-                  and pg_get_expr(i.indpred, i.indrelid) = '(' || quote_ident(
-                      (select attname from pg_attribute
-                       where attrelid = k.conrelid and attnum = k.conkey[1])) || ' IS NOT NULL)'))
-             and (select array_agg(x order by x)
-                  from unnest((string_to_array(i.indkey::text, ' ')::int2[])
-                              [1:cardinality(k.conkey)]) x)
-               = (select array_agg(x order by x) from unnest(k.conkey) x))
+       coalesce(covered.wholly, true), t.relkind = 'p'
 from pg_constraint k
 join pg_class t on t.oid = k.conrelid
 join pg_namespace n on n.oid = t.relnamespace
@@ -222,6 +309,7 @@ cross join lateral (
             join pg_inherits h on h.inhparent = part.oid)
         select oid from part))
 ) r
+left join covered on covered.root = k.oid
 where k.contype = 'f' and k.conparentid = 0 and {scope}
 order by r.bytes desc nulls last, 1, 2""")
 _TABLES: Final = sql.SQL("""
@@ -240,6 +328,7 @@ class ForeignKey:
         rows: of the table, as the server estimates them.
         size: of the table, in bytes.
         indexed: whether an index finds the rows that reference one parent.
+        partitioned: whether the table is.
     """
 
     table: str
@@ -250,11 +339,13 @@ class ForeignKey:
     rows: int
     size: int
     indexed: bool
+    partitioned: bool
 
     @property
     def statement(self) -> str:
-        """The SQL that creates the index."""
-        return f"create index concurrently on {self.quoted_table} ({self.columns});"
+        """The SQL that creates the index; a partitioned table cannot have it concurrently."""
+        way = "" if self.partitioned else "concurrently "
+        return f"create index {way}on {self.quoted_table} ({self.columns});"
 
 
 def foreign_keys(connection: Connection) -> list[ForeignKey]:

@@ -2,19 +2,22 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import psycopg
 from psycopg import errors, sql
+from psycopg.conninfo import make_conninfo
 
-from readiness.areas.database.config import Database
+from readiness.areas.database.config import Database, Standby
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection
 from readiness.lib.postgres.batches import last_values
+from readiness.lib.postgres.sequences import BASE_TYPE, FEEDS
 from readiness.lib.postgres.session import NOT_OURS, looking
 from readiness.lib.text import clean, listed
 from readiness.model.errors import NoData, NotPermitted
+from readiness.model.secrets import Dsn
 
 _STATEMENT_S: Final = 60.0
 # After that nothing more is begun: many small relations take long, too.
@@ -170,27 +173,52 @@ def _must_have_read(found: list[Relation], read: list[Relation], most_bytes: int
         )
 
 
-# What a sequence may reach is also bounded by the column that it feeds.
-_SEQUENCES: Final = """
-with owned as (
-  select d.objid, d.refobjid::regclass::text || '.' || quote_ident(a.attname) as feeds,
-         a.atttypid::regtype::text as type,
-         case a.atttypid when 'smallint'::regtype then 32767
-                         when 'integer'::regtype then 2147483647 end as most
-  from pg_depend d
-  join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
-  where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
-    and d.deptype in ('a', 'i'))
+# What a sequence may reach is also bounded by the columns that it feeds, the narrowest first.
+_SEQUENCES: Final = f"""
+with feeds as ({FEEDS}),
+fed as (
+  select distinct on (f.sequence) f.sequence,
+         f.relation::regclass::text || '.' || quote_ident(a.attname) as feeds,
+         b.oid::regtype::text as type,
+         case b.oid when 'smallint'::regtype then 32767
+                    when 'integer'::regtype then 2147483647 end as most
+  from feeds f
+  join pg_attribute a on a.attrelid = f.relation and a.attnum = f.number
+  cross join lateral ({BASE_TYPE}) b
+  order by f.sequence, most nulls last, f.owned desc, feeds)
 select c.oid::bigint, format('%I.%I', n.nspname, c.relname),
        has_sequence_privilege(c.oid, 'select,usage') and has_schema_privilege(n.oid, 'usage'),
-       s.seqincrement > 0, s.seqmin, s.seqmax, owned.most,
-       coalesce(owned.feeds || ' ' || owned.type, 'nothing')
+       s.seqincrement > 0, s.seqmin, s.seqmax, fed.most,
+       coalesce(fed.feeds || ' ' || fed.type, 'nothing')
 from pg_sequence s
 join pg_class c on c.oid = s.seqrelid
 join pg_namespace n on n.oid = c.relnamespace
-left join owned on owned.objid = c.oid
-where not s.seqcycle and c.relpersistence <> 't' and @OWN@
-order by 2""".replace("@OWN@", NOT_OURS)
+left join fed on fed.sequence = c.oid
+where not s.seqcycle and c.relpersistence <> 't' and {NOT_OURS}
+order by 2"""  # noqa: S608 - constants
+_FED: Final = f"""
+with feeds as ({FEEDS})
+select f.relation::bigint, f.number::int, f.sequence::bigint
+from feeds f join pg_sequence s on s.seqrelid = f.sequence and s.seqincrement > 0"""  # noqa: S608
+# Columns of integer types that reference another one, in all foreign keys.
+_REFERENCES: Final = f"""
+with columns as (
+  select a.attrelid, a.attnum, b.oid::regtype::text as type, quote_ident(a.attname) as name
+  from pg_attribute a cross join lateral ({BASE_TYPE}) b
+  where b.oid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype))
+select k.conrelid::bigint, u.child::int, k.confrelid::bigint, u.parent::int,
+       format('%I.%I', n.nspname, t.relname), c.name, c.type,
+       format('%s.%s', k.confrelid::regclass, p.name), p.type
+from pg_constraint k
+join pg_class t on t.oid = k.conrelid
+join pg_namespace n on n.oid = t.relnamespace
+cross join lateral unnest(k.conkey, k.confkey) u(child, parent)
+join columns c on c.attrelid = k.conrelid and c.attnum = u.child
+join columns p on p.attrelid = k.confrelid and p.attnum = u.parent
+where k.contype = 'f' and k.conparentid = 0 and {NOT_OURS}"""  # noqa: S608 - constants
+_Column = tuple[int, int]
+"""A relation and the number of its column."""
+_MOST: Final = {"smallint": 32767, "integer": 2147483647, "bigint": 9223372036854775807}
 # Columns of user tables and of their indexes: where an order was stored.
 _COLLATIONS: Final = """
 select quote_ident(c.collname), c.collversion, pg_collation_actual_version(c.oid),
@@ -236,12 +264,14 @@ class Collation:
         recorded: its version when rows were sorted by it; None if it was not recorded.
         actual: its version now; None if it has none, as `C`.
         indexes: how many indexes are sorted by it.
+        standby: the standby where it is so; empty for the primary.
     """
 
     name: str
     recorded: str | None
     actual: str | None
     indexes: int
+    standby: str = ""
 
     @property
     def changed(self) -> bool:
@@ -254,7 +284,9 @@ class Collation:
         return self.recorded is None and self.actual is not None
 
     def __str__(self) -> str:
-        return f"{self.name} (recorded {self.recorded}, now {self.actual}, {self.indexes} indexes)"
+        there = f" on the standby {self.standby}" if self.standby else ""
+        versions = f"recorded {self.recorded}, now {self.actual}{there}"
+        return f"{self.name} ({versions}, {self.indexes} indexes)"
 
 
 def sequences(database: Database) -> list[Sequence]:
@@ -281,6 +313,70 @@ def sequences(database: Database) -> list[Sequence]:
     return sorted(found, key=lambda one: -one.share)
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A column that is narrower than the one it references.
+
+    Attributes:
+        table: as SQL needs it; so is the column.
+        parent: the column that it references, and its type.
+        last: the last value that was issued for that one.
+    """
+
+    table: str
+    column: str
+    type: str
+    parent: str
+    parent_type: str
+    last: int
+
+    @property
+    def share(self) -> float:
+        """The used share of the numbers that the column can hold."""
+        return self.last / _MOST[self.type]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.table}.{self.column} {self.type} references {self.parent} {self.parent_type},"
+            f" whose sequence is at {self.last} ({self.share:.1%} of what it takes):"
+            f" alter table {self.table} alter column {self.column} type {self.parent_type};"
+        )
+
+
+def references(database: Database) -> list[Reference]:
+    """Columns narrower than the one they reference, by what was issued for that; fullest first."""
+    with looking(database) as connection:
+        last = last_values(connection)
+        issued = {
+            (relation, number): last.get(sequence) or 0
+            for relation, number, sequence in postgres.fetch(connection, _FED)
+        }
+        rows = postgres.fetch(connection, _REFERENCES)
+    keys = [((child, number), (parent, other)) for child, number, parent, other, *_ in rows]
+    _hand_down(issued, keys)
+    found = [
+        Reference(
+            clean(table), clean(column), narrow, clean(name), wide, issued.get((parent, other), 0)
+        )
+        for _, _, parent, other, table, column, narrow, name, wide in rows
+        if _MOST[narrow] < _MOST[wide]
+    ]
+    return sorted(found, key=lambda one: -one.share)
+
+
+def _hand_down(issued: dict[_Column, int], keys: list[tuple[_Column, _Column]]) -> None:
+    """Give each referencing column the largest value of those it references, over any distance."""
+    for _ in keys:
+        changes = {
+            child: issued[parent]
+            for child, parent in keys
+            if issued.get(parent, 0) > issued.get(child, 0)
+        }
+        if not changes:
+            return
+        issued.update(changes)
+
+
 def _share(value: int | None, rises: bool, least: int, most: int, column: int | None) -> float:
     """The used share of the numbers that a sequence can give and its column can hold."""
     if value is None:
@@ -295,7 +391,28 @@ def _share(value: int | None, rises: bool, least: int, most: int, column: int | 
 def collations(database: Database) -> list[Collation]:
     """The collations that columns of the database use."""
     with looking(database) as connection:
-        new = postgres.is_at_least(connection, 15)
-        rows = postgres.fetch(connection, _COLLATIONS)
-        rows += postgres.fetch(connection, _RECORDED if new else _UNRECORDED)
+        return _collations(connection)
+
+
+def collations_of_standby(database: Database, standby: Standby) -> list[Collation]:
+    """The same on a standby: its files are the primary's, and its libraries are its own.
+
+    Where no version was recorded, that of the primary counts.
+    """
+    with looking(database) as connection:
+        of_primary = {one.name: one.actual for one in _collations(connection)}
+        name = connection.info.dbname
+    # Collations are those of one database, and its standby may be declared by another one.
+    address = Dsn(make_conninfo(standby.dsn.reveal(), dbname=name))
+    with postgres.connect(address, timeout_s=database.timeout_s) as connection:
+        return [
+            replace(one, standby=standby.name, recorded=one.recorded or of_primary.get(one.name))
+            for one in _collations(connection)
+        ]
+
+
+def _collations(connection: Connection) -> list[Collation]:
+    new = postgres.is_at_least(connection, 15)
+    rows = postgres.fetch(connection, _COLLATIONS)
+    rows += postgres.fetch(connection, _RECORDED if new else _UNRECORDED)
     return [Collation(clean(name), then, now, indexes) for name, then, now, indexes in rows]

@@ -1,11 +1,13 @@
-"""Whether standbys are connected and follow, and what slots retain."""
+"""Whether standbys are connected and follow, who waits for them, and what slots retain."""
 
+import re
 import time
 from dataclasses import dataclass
 from typing import Final
 
 from readiness.areas.database.config import Database, Standby
 from readiness.lib import postgres
+from readiness.lib.postgres import Connection
 from readiness.lib.postgres.session import (
     in_recovery,
     looking,
@@ -24,6 +26,11 @@ _PATIENCE_S: Final = 12.0
 _ON_PRIMARY: Final = """
 select coalesce(application_name, ''), coalesce(state, '') from pg_stat_replication"""
 _ON_STANDBY: Final = "select coalesce(status, 'hidden') from pg_stat_wal_receiver"
+_SYNCHRONOUS: Final = "select current_setting('synchronous_standby_names')"
+_ASKED: Final = re.compile(r"\s*(?:(?:first|any)\s+)?(\d+)\s*\(", re.IGNORECASE)
+_CONFIRMING: Final = """
+select coalesce(application_name, ''), coalesce(sync_state, '') in ('sync', 'quorum')
+from pg_stat_replication order by 1"""
 # A message in the WAL: nothing else changes, and no right to write is needed. Its transaction is
 # committed, so that it is flushed and sent at once.
 _CANARY: Final = "select pg_logical_emit_message(true, 'readiness', %s)::text"
@@ -32,9 +39,18 @@ _SLOTS: Final = """
 select slot_name, slot_type, active, coalesce(wal_status, 'unknown'),
        coalesce(pg_wal_lsn_diff(case when pg_is_in_recovery() then pg_last_wal_receive_lsn()
                                      else pg_current_wal_lsn() end, restart_lsn), 0)::bigint,
-       {idle}
+       {idle}, restart_lsn is not null
 from pg_replication_slots where not temporary order by 5 desc"""
 _IDLE: Final = "extract(epoch from now() - inactive_since)::float8"
+# Its oid is hidden from most roles before PostgreSQL 14. A process that fails at each change starts
+# again and again: one that is a moment old is none.
+_SUBSCRIPTIONS: Final = """
+select quote_ident(s.subname), s.subenabled,
+       coalesce(bool_or(a.backend_start < clock_timestamp() - interval '1 s'), false)
+from pg_subscription s left join pg_stat_subscription w on w.subname = s.subname
+left join pg_stat_activity a on a.pid = w.pid
+where s.subdbid = (select oid from pg_database where datname = current_database())
+group by 1, 2 order by 1"""
 _BOUND: Final = "select setting::bigint from pg_settings where name = 'max_slot_wal_keep_size'"
 
 
@@ -81,6 +97,7 @@ class Slot:
         wal: the state of its WAL: `reserved`, `extended`, `unreserved`, `lost`.
         held: bytes of WAL that it retains.
         idle_s: seconds without a consumer; None where the server does not record it (before 17).
+        reserves: whether it retains WAL at all.
     """
 
     name: str
@@ -89,6 +106,7 @@ class Slot:
     wal: str
     held: int
     idle_s: float | None
+    reserves: bool
 
     @property
     def lost(self) -> bool:
@@ -119,7 +137,7 @@ def links(database: Database) -> tuple[list[Link], list[str]]:
 def _links(database: Database) -> tuple[list[Link], list[str]]:
     with seeing_all_sessions(database) as connection:
         if in_recovery(connection):
-            raise _is_standby(database)
+            raise is_standby(database)
         system = system_of(connection)
         rows = postgres.fetch(connection, _ON_PRIMARY)
     # Several may have one name, such as the default `walreceiver`.
@@ -141,6 +159,49 @@ def _receiver(database: Database, standby: Standby, system: str) -> tuple[bool, 
         return in_recovery(connection), clean(rows[0][0]) if rows else "not receiving"
 
 
+@dataclass(frozen=True, slots=True)
+class Synchronous:
+    """The standbys that every commit waits for.
+
+    Attributes:
+        names: `synchronous_standby_names`; empty if no commit waits.
+        asked: how many must confirm a commit.
+        confirming: how many are there that would.
+        connected: the names of all standbys that are connected.
+    """
+
+    names: str
+    asked: int
+    confirming: int
+    connected: tuple[str, ...]
+
+
+def synchronous(connection: Connection) -> Synchronous:
+    """Whether enough standbys are there to confirm a commit; one that is away is given 12 s.
+
+    Raises:
+        NotPermitted: commits wait, and the role does not see for whom.
+    """
+    names = str(postgres.fetch_value(connection, _SYNCHRONOUS))
+    if not names.strip():
+        return Synchronous("", 0, 0, ())
+    need_role(connection, "pg_read_all_stats", "the state of replication is hidden")
+    # A list without a number waits for the first one that is there.
+    number = _ASKED.match(names)
+    asked = int(number[1]) if number else 1
+    rows = until(
+        lambda: postgres.fetch(connection, _CONFIRMING),
+        lambda seen: sum(confirms for _, confirms in seen) >= asked,
+        within_s=_PATIENCE_S,
+    )
+    return Synchronous(
+        clean(names),
+        asked,
+        sum(confirms for _, confirms in rows),
+        tuple(clean(name) for name, _ in rows),
+    )
+
+
 def lag(database: Database, standby: Standby, longest_s: float) -> Arrival:
     """Commit a message on the primary, and wait up to `longest_s` until the standby replayed it.
 
@@ -154,7 +215,7 @@ def lag(database: Database, standby: Standby, longest_s: float) -> Arrival:
         ) as follower,
     ):
         if in_recovery(primary):
-            raise _is_standby(database)
+            raise is_standby(database)
         if not in_recovery(follower):
             raise CouldNotMeasure(
                 "it is not a standby, and replays nothing",
@@ -188,12 +249,70 @@ def slots(database: Database) -> tuple[list[Slot], bool]:
     return [Slot(clean(name), *figures) for name, *figures in rows], bounded
 
 
+def unread(database: Database) -> list[Slot]:
+    """Slots that retain WAL for nobody; one whose consumer just left is given 12 s.
+
+    Left out are those of a standby server, which have no consumer there; those whose idle time the
+    server records; and, where standbys are declared, theirs, which are judged by themselves.
+    """
+    with looking(database) as connection:
+        if in_recovery(connection):
+            return []
+
+    def look() -> list[Slot]:
+        return [
+            slot
+            for slot in slots(database)[0]
+            if slot.reserves and not (slot.active or slot.lost) and slot.idle_s is None
+            and not (slot.kind == "physical" and database.standbys)
+        ]  # fmt: skip
+
+    return until(look, lambda found: not found, within_s=_PATIENCE_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A subscription to changes of another database; `works` says whether a process applies them.
+
+    The name is as SQL needs it.
+    """
+
+    name: str
+    enabled: bool
+    works: bool
+
+    def __str__(self) -> str:
+        if self.enabled:
+            return f"{self.name} (no process applies it; the server's log has the error)"
+        return f"{self.name} (disabled): alter subscription {self.name} enable;"
+
+
+def subscriptions(database: Database) -> list[Subscription]:
+    """The subscriptions of a primary's database; one that just failed is given 12 s.
+
+    Raises:
+        NotPermitted: there are some, and the role does not see what processes do.
+    """
+    with looking(database) as connection:
+        if in_recovery(connection):
+            return []
+        if postgres.fetch(connection, _SUBSCRIPTIONS):
+            need_role(connection, "pg_read_all_stats", "the processes of subscriptions are hidden")
+        rows = until(
+            lambda: postgres.fetch(connection, _SUBSCRIPTIONS),
+            lambda seen: all(works or not enabled for _, enabled, works in seen),
+            within_s=_PATIENCE_S,
+        )
+    return [Subscription(clean(name), *state) for name, *state in rows]
+
+
 def _are_others(system: str, other: str) -> bool:
     """Whether two servers certainly have different origins."""
     return bool(system and other) and system != other
 
 
-def _is_standby(database: Database) -> CouldNotMeasure:
+def is_standby(database: Database) -> CouldNotMeasure:
+    """The error for a database that is a standby where the primary is asked for."""
     return CouldNotMeasure(
         "it is a standby itself, and only the primary knows its standbys",
         where=f"[databases.{database.name}] dsn",

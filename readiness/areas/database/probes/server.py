@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from readiness.areas.database.config import Database
+from readiness.areas.database.probes.application import roles
 from readiness.lib import postgres
 from readiness.lib.postgres.session import NOT_OURS, looking, need_role, seeing_all_sessions
 from readiness.lib.text import clean
@@ -97,6 +98,7 @@ _UNSAFE: Final = {
     "zero_damaged_pages": "on",
     "ignore_checksum_failure": "on",
     "autovacuum": "off",
+    "track_counts": "off",
     "synchronous_commit": "off",
 }
 _SETTINGS: Final = "select name, setting from pg_settings where name = any(%s)"
@@ -121,6 +123,15 @@ select count(*) filter (where backend_type = 'client backend'),
        - coalesce(current_setting('reserved_connections', true)::int, 0),
        (select datconnlimit from pg_database where datname = current_database())
 from pg_stat_activity"""
+# A role with one connection keeps it, on purpose; with none, it is locked out on purpose. The
+# server counts the sessions of a role in all databases.
+_OF_ROLES: Final = """
+select (select count(*) from pg_stat_activity a
+        where a.usesysid = r.oid and a.backend_type = 'client backend'),
+       r.rolconnlimit, quote_ident(r.rolname)
+from pg_roles r
+where r.rolcanlogin and not r.rolsuper and r.rolname <> current_user
+  and (r.rolconnlimit > 1 or r.rolconnlimit >= 0 and r.oid = any(%s::oid[]))"""
 _USERS: Final = """
 select coalesce(usename, '?'), count(*) from pg_stat_activity
 where backend_type = 'client backend' group by 1 order by 2 desc limit 3"""
@@ -273,7 +284,7 @@ def release(database: Database) -> Release:
 
 
 def connections(database: Database) -> Connections:
-    """Connections in use, by the limit of the server or of the database: whichever is nearer.
+    """Connections in use, by the limit of the server, the database or a role: the nearest one.
 
     Raises:
         NotPermitted: the role does not see other roles' sessions.
@@ -281,8 +292,13 @@ def connections(database: Database) -> Connections:
     with seeing_all_sessions(database) as connection:
         used, here, usable, limit = postgres.fetch(connection, _CONNECTIONS)[0]
         users = ", ".join(f"{clean(u)} {n}" for u, n in postgres.fetch(connection, _USERS))
-    whole = Connections(used, usable, "the server", users)
-    if limit < 0:
-        return whole
-    own = Connections(here, limit, "the database's connection limit", users)
-    return max(whole, own, key=lambda c: float(c.share.value))
+        certain = [role.oid for role in roles(connection, database) if role.certain]
+        limited = postgres.fetch(connection, _OF_ROLES, [certain])
+    found = [Connections(used, usable, "the server", users)]
+    if limit >= 0:
+        found.append(Connections(here, limit, "the database's connection limit", users))
+    found += [
+        Connections(count, most, f"the connection limit of the role {clean(name)}", users)
+        for count, most, name in limited
+    ]
+    return max(found, key=lambda c: float(c.share.value))

@@ -10,6 +10,7 @@ from psycopg import sql
 
 from readiness.lib.postgres import Connection, fetch
 from readiness.lib.postgres.batches import batches, locks_of_tables
+from readiness.lib.postgres.sequences import FEEDS
 from readiness.lib.postgres.session import OF_THE_APPLICATION
 from readiness.lib.postgres.unrecorded import ALL_ROWS, need_entries, rows_of, seeing_all_rows
 from readiness.model.errors import NotPermitted, TookTooLong
@@ -23,7 +24,14 @@ _NOT_VALIDATED: Final = """
     from pg_constraint k join pg_class c on c.oid = k.conrelid
         join pg_namespace n on n.oid = c.relnamespace
     where not k.convalidated and @OWN@ order by 3 desc, 1, 2""".replace("@OWN@", _OWN)
-# A trigger of a foreign key is internal: without it the key is no longer checked.
+# Whether changes of another database are applied to this one, for which some triggers may be.
+_APPLIED: Final = """(
+        exists (select from pg_subscription b where b.subdbid =
+            (select oid from pg_database where datname = current_database()))
+        or exists (select from pg_db_role_setting s cross join unnest(s.setconfig) e
+            where e = 'session_replication_role=replica' and s.setrole <> 0))"""
+# A trigger of a foreign key is internal: without it the key is no longer checked. One that is
+# enabled on a replica alone is never run by the application.
 _DISABLED: Final = """
     select format('%I.%I', n.nspname, c.relname),
         case when g.tgisinternal then 'the foreign key ' || coalesce(quote_ident(k.conname), '?')
@@ -32,9 +40,15 @@ _DISABLED: Final = """
     from pg_trigger g join pg_class c on c.oid = g.tgrelid
         join pg_namespace n on n.oid = c.relnamespace
         left join pg_constraint k on k.oid = g.tgconstraint
-    where g.tgenabled = 'D' and @OWN@ group by 1, 2, 3 order by 3 desc, 1, 2""".replace(
-    "@OWN@", _OWN
-)
+    where (g.tgenabled = 'D' or g.tgenabled = 'R' and not @APPLIED@) and @OWN@
+    group by 1, 2, 3
+    union all
+    select format('%I.%I', n.nspname, c.relname), 'the rule ' || quote_ident(w.rulename),
+        pg_total_relation_size(c.oid)
+    from pg_rewrite w join pg_class c on c.oid = w.ev_class
+        join pg_namespace n on n.oid = c.relnamespace
+    where (w.ev_enabled = 'D' or w.ev_enabled = 'R' and not @APPLIED@) and @OWN@
+    order by 3 desc, 1, 2""".replace("@OWN@", _OWN).replace("@APPLIED@", _APPLIED)
 # Only of tables that hold rows: each partition repeats the key of its partitioned table. The number
 # of rows is estimated from the size, as the planner does; the smallest row has 28 bytes.
 _KEYS: Final = """
@@ -66,16 +80,16 @@ _SEQUENCES: Final = """
             and i.indisvalid and i.indpred is null), t.oid::bigint
     from pg_sequence q join pg_class s on s.oid = q.seqrelid
         join pg_namespace n on n.oid = s.relnamespace
-        join pg_depend d on d.classid = 'pg_class'::regclass and d.objid = s.oid
-            and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i')
-        join pg_class t on t.oid = d.refobjid and t.relkind in ('r', 'p')
+        join (@FEEDS@) d on d.sequence = s.oid
+        join pg_class t on t.oid = d.relation and t.relkind in ('r', 'p')
+            and (d.owned or not t.relispartition)
         join pg_namespace tn on tn.oid = t.relnamespace
-        join pg_attribute a on a.attrelid = t.oid and a.attnum = d.refobjsubid
+        join pg_attribute a on a.attrelid = t.oid and a.attnum = d.number
             and a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
     where @OWN@ and not q.seqcycle and q.seqincrement > 0
         and not exists (select from pg_depend e where e.classid = 'pg_class'::regclass
             and e.objid = t.oid and e.deptype = 'e')
-    order by 3, 4, 5""".replace("@OWN@", OF_THE_APPLICATION)
+    order by 3, 4, 5""".replace("@OWN@", OF_THE_APPLICATION).replace("@FEEDS@", FEEDS)
 _AT_ONCE: Final = 100
 
 
@@ -134,7 +148,7 @@ def not_validated(connection: Connection) -> list[BrokenRule]:
 
 
 def disabled_triggers(connection: Connection) -> list[BrokenRule]:
-    """Triggers that are switched off, including those of foreign keys; largest tables first."""
+    """Triggers and rules that are off, or run on a replica alone; largest tables first."""
     return [BrokenRule(*row) for row in fetch(connection, _DISABLED)]
 
 
@@ -256,7 +270,7 @@ class Sequences:
 
 
 def sequences(connection: Connection) -> Sequences:
-    """Every sequence that a column owns, with the column's largest value.
+    """Every sequence that feeds a column, as its own or by a default, with its largest value.
 
     Raises:
         NotPermitted: the role may not read a sequence or its table, or row security hides rows.

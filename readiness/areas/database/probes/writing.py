@@ -1,0 +1,128 @@
+"""What makes the server refuse a write, or lose it: published and unlogged tables."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from psycopg import sql
+
+from readiness.lib import postgres
+from readiness.lib.postgres import Connection
+from readiness.lib.postgres.session import OF_THE_APPLICATION, uncompiled
+from readiness.lib.text import clean
+
+# What counts is the partition that holds the row; it is published with each of its parents. An
+# index that is deferrable, partial or of columns that may be NULL identifies no row.
+_PUBLISHED: Final = """
+with publications as (
+  select oid, quote_ident(pubname) as name, puballtables as whole
+  from pg_publication where pubupdate or pubdelete)
+select format('%I.%I', n.nspname, c.relname), string_agg(p.name, ', ' order by p.name),
+       coalesce(rights.changed, false) or not rights.inserted,
+       (select quote_ident(x.relname) from pg_index i join pg_class x on x.oid = i.indexrelid
+        where i.indrelid = c.oid and i.indisunique and i.indimmediate and i.indisvalid
+          and i.indpred is null and i.indexprs is null
+          and not exists (select from unnest(i.indkey[0:i.indnkeyatts - 1]) k
+                          join pg_attribute a on a.attrelid = c.oid and a.attnum = k
+                          where not a.attnotnull)
+        order by i.indisprimary desc, x.relname limit 1)
+from pg_class c
+join pg_namespace n on n.oid = c.relnamespace
+join publications p on p.whole
+  or exists (select from pg_publication_rel r where r.prpubid = p.oid and (r.prrelid = c.oid
+             or r.prrelid in (select a from pg_partition_ancestors(c.oid) a)))
+  {schemas}
+cross join lateral (
+  select bool_or(a.privilege_type in ('UPDATE', 'DELETE')) filter (where a.grantee <> c.relowner)
+           as changed,
+         coalesce(bool_or(a.grantee <> c.relowner and a.privilege_type = 'INSERT'), false)
+           as inserted
+  from aclexplode(c.relacl) a) rights
+where c.relkind = 'r' and c.relpersistence = 'p' and {scope}
+  and case c.relreplident
+        when 'f' then false
+        when 'd' then not exists (select from pg_index i where i.indrelid = c.oid
+                                  and i.indisprimary and i.indisvalid and i.indimmediate)
+        when 'i' then not exists (select from pg_index i where i.indrelid = c.oid
+                                  and i.indisreplident and i.indisvalid)
+        else true end
+group by c.oid, n.nspname, c.relname, rights.changed, rights.inserted
+order by 1"""
+_SCHEMAS: Final = """
+  or exists (select from pg_publication_namespace s where s.pnpubid = p.oid
+             and (s.pnnspid = c.relnamespace or s.pnnspid in (
+                  select t.relnamespace from pg_partition_ancestors(c.oid) a
+                  join pg_class t on t.oid = a)))"""
+# Sequences of unlogged tables are unlogged with them.
+_UNLOGGED: Final = sql.SQL("""
+select n.nspname || '.' || c.relname, format('%I.%I', n.nspname, c.relname), c.relkind = 'S',
+       case when c.relkind = 'S' then 0 else pg_relation_size(c.oid) end
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relpersistence = 'u' and {scope} and (c.relkind = 'r' or c.relkind = 'S'
+  and not exists (select from pg_depend d join pg_class t on t.oid = d.refobjid
+                  where d.classid = 'pg_class'::regclass and d.objid = c.oid
+                    and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i')
+                    and t.relpersistence = 'u'))
+order by 4 desc nulls last, 1""")
+_TABLES: Final = sql.SQL("""
+select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relkind = 'r' and {scope}""")
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A table whose changes are published, and whose rows cannot be identified.
+
+    Attributes:
+        table: as SQL needs it; so are the publications.
+        changes: whether somebody is allowed to update or delete its rows.
+        index: one that could identify them, if there is one.
+    """
+
+    table: str
+    publications: str
+    changes: bool
+    index: str | None
+
+    def __str__(self) -> str:
+        by = f"using index {self.index}" if self.index else "full"
+        return (
+            f"{self.table} (published by {self.publications}):"
+            f" alter table {self.table} replica identity {by};"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Unlogged:
+    """A table or sequence that a crash empties; `name` is plain, `quoted` as SQL needs it."""
+
+    name: str
+    quoted: str
+    is_sequence: bool
+    size: int
+
+    def __str__(self) -> str:
+        kind = "sequence" if self.is_sequence else "table"
+        return f"{self.name}: alter {kind} {self.quoted} set logged;"
+
+
+def tables(connection: Connection) -> int:
+    """How many tables the application has."""
+    found = postgres.fetch_value(connection, _TABLES.format(scope=sql.SQL(OF_THE_APPLICATION)))
+    return int(found)
+
+
+def without_identity(connection: Connection) -> list[Published]:
+    """Published tables of which every UPDATE and DELETE fails."""
+    uncompiled(connection)
+    schemas = _SCHEMAS if postgres.is_at_least(connection, 15) else ""
+    statement = _PUBLISHED.replace("{schemas}", schemas).replace("{scope}", OF_THE_APPLICATION)
+    return [
+        Published(clean(table), clean(names), bool(changes), index)
+        for table, names, changes, index in postgres.fetch(connection, statement)
+    ]
+
+
+def unlogged(connection: Connection) -> list[Unlogged]:
+    """What a crash empties, and no standby or copy of the files holds; the largest first."""
+    found = postgres.fetch(connection, _UNLOGGED.format(scope=sql.SQL(OF_THE_APPLICATION)))
+    return [Unlogged(clean(name), quoted, *rest) for name, quoted, *rest in found]
