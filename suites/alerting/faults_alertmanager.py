@@ -87,6 +87,17 @@ def inhibition_has_no_equal_labels(system: "ReferenceSystem") -> "Lever":
     )
 
 
+@fault(
+    misses={_CONFIG: {"inhibition"}},
+    story="the inhibition rule's `equal` is a label that no alert has",
+)
+def inhibition_has_an_unknown_label(system: "ReferenceSystem") -> "Lever":
+    """What a copied configuration does: labels that both lack are equal."""
+    return system.levers.edit_alertmanager(
+        lambda config: config["inhibit_rules"][0].update(equal=["cluster"])
+    )
+
+
 @fault(misses={_CONFIG: {"inhibition"}}, story="an inhibition rule mutes the dead man's alert")
 def watchdog_is_inhibited(system: "ReferenceSystem") -> "Lever":
     """While anything is critical, it looks as if the whole alerting were dead."""
@@ -409,7 +420,27 @@ def repeat_takes_a_week(system: "ReferenceSystem") -> "Lever":
 
 
 @fault(
-    misses={_TIMING: {"repeat", "repeat-multiple"}},
+    misses={_TIMING: {"joins"}},
+    story="all pages are one group, which is looked at every 30 minutes",
+)
+def pages_join_a_group_late(system: "ReferenceSystem") -> "Lever":
+    """The first outage is paged at once, and the second one when the first is over."""
+    return _edit_paging(system, group_by=["severity"], group_interval="30m", repeat_interval="1h")
+
+
+@fault(
+    misses={_ROUTING: {"ends"}, "alerting.routing[warning]": {"ends"}},
+    story="the Slack of real alerts is not notified when one ends",
+)
+def real_slack_gets_no_end(system: "ReferenceSystem") -> "Lever":
+    """The receiver of synthetic alerts is, so that no synthetic alert shows it."""
+    return system.levers.edit_alertmanager(
+        lambda config: _receiver(config, "slack")["slack_configs"][0].update(send_resolved=False)
+    )
+
+
+@fault(
+    misses={_TIMING: {"joins", "repeat", "repeat-multiple"}},
     story="repeat_interval is 4 h, and looked at every 3 h",
 )
 def repeat_is_rounded_up(system: "ReferenceSystem") -> "Lever":

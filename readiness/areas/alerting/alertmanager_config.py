@@ -26,6 +26,11 @@ class Integration:
     index: int  # its place among those of its kind in the receiver, from 0
     send_resolved: bool  # whether it sends the end of an alert, too
 
+    @property
+    def resolves_by_default(self) -> bool:
+        """Whether it sends the end unless that is switched off."""
+        return self.kind not in _SENDS_NO_RESOLVED
+
     def __str__(self) -> str:
         return f"{self.kind}[{self.index}]"
 
@@ -101,6 +106,11 @@ class Config:
     receivers: Mapping[str, Receiver]
     inhibit_rules: tuple[InhibitRule, ...]
     intervals: Mapping[str, tuple[TimeInterval, ...]]
+
+    @property
+    def zones(self) -> frozenset[str]:
+        """The time zones of its intervals."""
+        return frozenset(one.zone.key for parts in self.intervals.values() for one in parts)
 
 
 def _or(empty: list[Any] | dict[str, Any]) -> BeforeValidator:

@@ -3,15 +3,17 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final, TypeVar
 
 from readiness.areas.alerting import alertmanager_config as alertmanager
+from readiness.areas.alerting import promql, reach
 from readiness.areas.alerting.config import Config, SeverityPolicy
 from readiness.areas.alerting.probes.rules import patience_s
-from readiness.areas.alerting.reach import LiveRule
+from readiness.areas.alerting.reach import SEVERITY, LiveRule
 from readiness.config.base.watching import Alertmanager
+from readiness.config.base.watching import Prometheus as PrometheusSettings
 from readiness.lib import http
 from readiness.lib.alertmanager import HeldAlert, Peer, Silence, Status
 from readiness.lib.durations import prometheus_seconds
@@ -84,9 +86,56 @@ def read_running(target: Config) -> Running:
         url=url,
         version=status.version,
         text=status.config,
-        rules=tuple(LiveRule.of(rule.name, rule.labels, external) for rule in rules),
+        rules=tuple(LiveRule.of(rule.name, rule.labels, external, rule.query) for rule in rules),
         probe_label=probe.label if probe else "",
     )
+
+
+def with_series(running: Running, settings: PrometheusSettings) -> Running:
+    """The same rules with the labels of their live series, as far as inhibition asks for them.
+
+    A rule without a series now is taken to have none of these labels if its expression cannot give
+    them; else it has no alerts.
+
+    Raises:
+        CouldNotMeasure: Prometheus does not answer.
+    """
+    asked = sorted(
+        {
+            name
+            for rule in running.config.inhibit_rules
+            for name in (*rule.equal, *(matcher.name for matcher in (*rule.source, *rule.target)))
+        }
+        - {reach.ALERT_NAME, SEVERITY}
+    )
+    if not asked:
+        return running
+    known: dict[str, tuple[Mapping[str, str], ...] | None] = {}
+    most = max(1, min(_MOST_SETS, _MOST_ALERTS // len(running.rules)))
+    with Prometheus(settings) as prometheus:
+        for query in {rule.query for rule in running.rules if rule.query}:
+            known[query] = _series(prometheus, query, asked, most)
+    rules = (replace(rule, series=known.get(rule.query, rule.series)) for rule in running.rules)
+    return replace(running, rules=tuple(rules))
+
+
+def _series(
+    prometheus: Prometheus, query: str, asked: Sequence[str], most: int
+) -> tuple[Mapping[str, str], ...] | None:
+    try:
+        possible = promql.possible_labels(query)
+        if possible is not None and possible.isdisjoint(asked):
+            return ({},)
+        found = prometheus.query(f"group by ({', '.join(asked)}) ({promql.sources(query)})")
+    except NoData:  # what this reader of PromQL does not know: the rule's own labels count
+        return None
+    # Sorted, so that those that are left are of the same things for all rules.
+    labels = sorted((sample.labels for sample in found), key=lambda at: sorted(at.items()))
+    return tuple(labels[:most])
+
+
+_MOST_SETS: Final = 20
+_MOST_ALERTS: Final = 2000
 
 
 def _first_status(settings: Alertmanager) -> tuple[str, Status]:
