@@ -176,12 +176,13 @@ def test_alertmanager_cluster(
     if target.prometheus is None:
         return
     with Prometheus(target.prometheus) as prometheus:
+        begun = cluster.begin(prometheus)
         with evidence.attempt():
             _judge_listed(prometheus, alertmanager, evidence)
         with evidence.attempt():
             _judge_handed_over(prometheus, alertmanager, evidence)
         with evidence.attempt():
-            _judge_losses(prometheus, evidence)
+            _judge_losses(prometheus, evidence, begun)
 
 
 def _judge_cluster(seen: Sequence[Seen], evidence: Evidence) -> None:
@@ -241,9 +242,11 @@ def _judge_handed_over(prometheus: Prometheus, settings: Alertmanager, evidence:
     )
 
 
-def _judge_losses(prometheus: Prometheus, evidence: Evidence) -> None:
+def _judge_losses(
+    prometheus: Prometheus, evidence: Evidence, begun: cluster.Begun | None = None
+) -> None:
     """Between two readings, with alerts sent between them."""
-    sent = cluster.watch_sending(prometheus)
+    sent = cluster.watch_sending(prometheus, begun)
     source = f"GET {prometheus.url}/metrics"
     evidence.record(Measurement("alerts handed over while watched", sent.sent, "count", source))
     evidence.judge(

@@ -98,6 +98,8 @@ def test_delivery(channel: Channel, target: Config, trips: Trips, evidence: Evid
         _judge_once(channel, probe, trips, evidence)
     if channel.resolves:
         with evidence.attempt():
+            if trip.too_long:
+                raise trip.too_long
             _judge_end(trip.at(channel.name, to_the_end=True), channel, trip, probe, evidence)
 
 

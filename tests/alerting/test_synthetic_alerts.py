@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -11,7 +12,12 @@ import pytest
 from readiness.areas.alerting.config import SyntheticProbe, probed_channels
 from readiness.areas.alerting.probes.end_to_end import CanaryPlan, walk
 from readiness.areas.alerting.probes.outages import next_beat
-from readiness.areas.alerting.probes.synthetic import new_probe, synthetic, travel
+from readiness.areas.alerting.probes.synthetic import (
+    new_probe,
+    silence_round_trip,
+    synthetic,
+    travel,
+)
 from readiness.areas.alerting.probes.webhooks import OK, DrillPlan, answered
 from readiness.config.base.watching import Alertmanager
 from readiness.config.loading import load
@@ -104,6 +110,25 @@ def test_an_alert_arrives_once_and_nothing_of_it_is_left(target: Config) -> None
     assert all(arrival.ended for arrival in trip.arrivals.values())
     assert (trip.held, trip.diagnosis) == (0, "")
     assert held(target) == 0
+
+
+def test_no_check_waits_longer_than_agreed_for_the_route(
+    target: Config, guardian: Guardian
+) -> None:
+    settings, probe = parts(target)
+    hurried = settings.model_copy(update={"wait_max_s": 1.0})
+    with synthetic(hurried, probe) as sender:
+        trip = travel(sender, probed_channels(target), probe.budget_s)
+    assert all(arrival.fired for arrival in trip.arrivals.values())
+    assert trip.too_long
+    assert "group_interval of the route to readiness-probe is 2s" in trip.too_long.message
+
+    with pytest.raises(NoData, match="group_interval"):
+        silence_round_trip(hurried, probe, probed_channels(target))
+    plan = CanaryPlan.of(target)
+    soon = plan.prometheus.model_copy(update={"wait_max_s": 1.0})
+    with pytest.raises(NoData, match="would have to wait for"):
+        walk(replace(plan, prometheus=soon), guardian)
 
 
 def test_a_killed_run_leaves_an_alert_that_ends_by_itself(
