@@ -12,6 +12,7 @@ import pytest
 from readiness.areas.alerting.config import SyntheticProbe, probed_channels
 from readiness.areas.alerting.probes.end_to_end import CanaryPlan, walk
 from readiness.areas.alerting.probes.outages import next_beat
+from readiness.areas.alerting.probes.pages import dead_ends, failures, is_reached, planned, send
 from readiness.areas.alerting.probes.synthetic import (
     new_probe,
     silence_round_trip,
@@ -25,8 +26,10 @@ from readiness.config.models import Config
 from readiness.lib.alertmanager import Peer
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import CouldNotMeasure, NoData, SafetyRefusal, Unreachable
+from readiness.model.evidence import Evidence
 from readiness.reference.system import ReferenceSystem
 from readiness.servers.files import Document
+from tests.support.monitored_service import misses, suite
 
 pytestmark = pytest.mark.contract
 
@@ -131,6 +134,56 @@ def test_no_check_waits_longer_than_agreed_for_the_route(
         walk(replace(plan, prometheus=soon), guardian)
 
 
+def test_a_page_reaches_the_real_receivers_of_those_who_consented(target: Config) -> None:
+    assert target.alertmanager
+    assert target.alerting
+    channels = target.alerting.channels
+    plan = planned(target.alertmanager, target.alerting, channels["pagerduty"])
+    assert plan
+    assert plan.name == "critical"
+    assert not is_reached(plan, channels["pagerduty"])
+
+    outcome = send(plan)
+    for name, receiver in (("pagerduty", "pagerduty"), ("slack", "slack"), ("email", "email")):
+        seen = outcome(channels[name])
+        assert (seen.receivers, seen.failed) == ((receiver,), "")
+        assert seen.after_s is not None
+    assert failures(plan, channels["pagerduty"]) == ""
+
+    silent = channels["slack"].model_copy(update={"test_page": False})
+    policy = target.alerting.model_copy(update={"channels": {**channels, "slack": silent}})
+    with pytest.raises(SafetyRefusal, match=r"would also notify slack/slack\[0\]"):
+        send(replace(plan, policy=policy))
+
+    judge = suite("alerting.test_delivery")._judge_page
+    assert dead_ends(plan, channels["pagerduty"]) == ""
+    with pytest.raises(NoData, match="the real receivers of slack are not proven") as refused:
+        judge(silent, target, lambda _: outcome, Evidence())
+    assert "set `test_page = true` there" in (refused.value.remedy or "")
+    evidence = Evidence()
+    judge(channels["slack"], target, lambda _: outcome, evidence)
+    assert misses(evidence) == ""
+
+
+def test_an_address_that_knows_no_such_path_is_told_without_its_secrets(
+    system: ReferenceSystem, target: Config
+) -> None:
+    inbox = system.inbox_url or ""
+
+    def edit(document: Document) -> None:
+        receiver = next(r for r in document["receivers"] if r["name"] == "pagerduty")
+        receiver["pagerduty_configs"][0]["url"] = f"{inbox}/?key=secret"
+
+    assert target.alertmanager
+    assert target.alerting
+    channel = target.alerting.channels["pagerduty"]
+    plan = planned(target.alertmanager, target.alerting, channel)
+    assert plan
+    with system.levers.edit_alertmanager(edit):
+        host = inbox.removeprefix("http://")
+        assert dead_ends(plan, channel) == f"pagerduty/pagerduty[0] at {host} answers 404"
+
+
 def test_a_killed_run_leaves_an_alert_that_ends_by_itself(
     system: ReferenceSystem, target: Config
 ) -> None:
@@ -139,6 +192,7 @@ def test_a_killed_run_leaves_an_alert_that_ends_by_itself(
 import os, signal, sys
 from pathlib import Path
 from readiness.config.loading import load
+from readiness.areas.alerting.probes.pages import dead_ends, failures, is_reached, planned, send
 from readiness.areas.alerting.probes.synthetic import synthetic
 config = load(Path(sys.argv[1]), os.environ).config
 with synthetic(config.alertmanager, config.alerting.probe) as sender:

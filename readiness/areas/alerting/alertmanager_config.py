@@ -16,6 +16,7 @@ from readiness.model.errors import NoData
 ALL_LABELS: Final = "..."
 _SENDS_NO_RESOLVED: Final = {"email", "slack", "wechat"}
 _SUFFIX: Final = "_configs"
+_ADDRESSES: Final = ("url", "api_url", "webhook_url")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Integration:
     kind: str  # as in `KIND_configs`
     index: int  # its place among those of its kind in the receiver, from 0
     send_resolved: bool  # whether it sends the end of an alert, too
+    # Where it sends, with all secrets in its path; empty if Alertmanager does not show it.
+    address: str = field(default="", compare=False, repr=False)
 
     @property
     def resolves_by_default(self) -> bool:
@@ -220,8 +223,11 @@ def _receiver(receiver: _Receiver) -> Receiver:
         kind = key.removesuffix(_SUFFIX)
         for index, settings in enumerate(value):
             written = settings.get("send_resolved") if isinstance(settings, dict) else None
+            known = settings if isinstance(settings, dict) else {}
+            shown = (str(known.get(name, "")) for name in _ADDRESSES)
+            address = next((text for text in shown if text.startswith("http")), "")
             resolved = kind not in _SENDS_NO_RESOLVED if written is None else written == "true"
-            found.append(Integration(kind, index, resolved))
+            found.append(Integration(kind, index, resolved, address))
     return Receiver(receiver.name, tuple(found))
 
 

@@ -3,7 +3,7 @@
 import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -210,13 +210,32 @@ def refuse_unless_contained(
             f" {receiver}, group_by: ['...'], group_wait: 0s, group_interval: 20s, and no"
             " `continue`",
         )
+    refuse_to_inhibit(config, labels, unique={ALERT_NAME, unique}, where=where)
+
+
+def refuse_to_inhibit(
+    config: Config, labels: Mapping[str, str], *, unique: Collection[str], where: str
+) -> None:
+    """Refuse an alert of ours that would inhibit real ones.
+
+    Args:
+        config: of the Alertmanager that would get it.
+        labels: of the alert.
+        unique: the labels whose values no other alert has.
+        where: the address of that Alertmanager.
+
+    Raises:
+        SafetyRefusal: it would.
+        NoData: that cannot be computed.
+    """
     for rule in config.inhibit_rules:
-        # It can inhibit alerts that have neither its name nor its unique label.
-        if all_match(rule.source, labels) and not {ALERT_NAME, unique} & set(rule.equal):
+        # It can inhibit alerts that have neither its name nor its other labels.
+        if all_match(rule.source, labels) and not set(unique) & set(rule.equal):
+            own = min(set(unique) - {ALERT_NAME})
             raise SafetyRefusal(
                 f"a synthetic alert would inhibit real alerts, by {rule}: nothing was sent",
                 where=where,
-                remedy=f"""add '{unique}=""' to the source_matchers of that rule""",
+                remedy=f"""add '{own}=""' to the source_matchers of that rule""",
             )
 
 

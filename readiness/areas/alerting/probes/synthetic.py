@@ -116,6 +116,13 @@ class Synthetic:
         self._to_peers(sent.alerts, self.peers[skip:])
         return sent
 
+    def hand_over(self, probe: str, alerts: Sequence[NewAlert]) -> Sent:
+        """Hand these alerts over to every peer, under an id of their own."""
+        sent = Sent(probe, alerts[0].starts_at.timestamp(), tuple(alerts))
+        self._sent[probe] = sent
+        self._to_peers(sent.alerts, self.peers)
+        return sent
+
     def _new(self, probe: str, count: int) -> Sent:
         now = datetime.now(UTC)
         ends = now + timedelta(seconds=self._probe.budget_s + _SPARE_S)
