@@ -1,9 +1,9 @@
 """Alertmanager's running configuration (0.16 to 0.28), parsed, and a harmless copy of it."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -101,7 +101,7 @@ class InhibitRule:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Config:
     """The parts of one Alertmanager's configuration that decide what is notified, and when."""
 
@@ -109,11 +109,26 @@ class Config:
     receivers: Mapping[str, Receiver]
     inhibit_rules: tuple[InhibitRule, ...]
     intervals: Mapping[str, tuple[TimeInterval, ...]]
+    # The routes of labels that were asked for before: hundreds of rules differ in labels that no
+    # route looks at.
+    known: dict[tuple[str, ...], list[Hop]] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def matched(self) -> tuple[str, ...]:
+        """The labels that any route looks at."""
+        return tuple(sorted(set(_matched(self.root))))
 
     @property
     def zones(self) -> frozenset[str]:
         """The time zones of its intervals."""
         return frozenset(one.zone.key for parts in self.intervals.values() for one in parts)
+
+
+def _matched(route: Route) -> Iterator[str]:
+    for matcher in route.matchers:
+        yield matcher.name
+    for child in route.routes:
+        yield from _matched(child)
 
 
 def _or(empty: list[Any] | dict[str, Any]) -> BeforeValidator:

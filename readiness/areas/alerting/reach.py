@@ -26,7 +26,10 @@ def routes_of(config: Config, labels: Labels) -> list[Hop]:
     Raises:
         NoData: a regular expression on the way cannot be evaluated here.
     """
-    return _matching(config.root, labels)
+    key = tuple(labels.get(name, "") for name in config.matched)
+    if key not in config.known:
+        config.known[key] = _matching(config.root, labels)
+    return config.known[key]
 
 
 def _matching(route: Route, labels: Labels) -> list[Hop]:
