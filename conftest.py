@@ -13,7 +13,7 @@ import pytest
 
 # module -> its fixtures
 FIXTURES = {
-    "alerting": ("running", "policy", "replayed", "trips"),
+    "alerting": ("running", "policy", "replayed", "trips", "paged"),
     "backup": ("restore_of",),
     "deployment": ("drill_safety", "drill_of"),
     "grafana": ("opened", "grafana_client"),

@@ -2,6 +2,11 @@
 
 import os
 import signal
+import zoneinfo
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final, Self
 
@@ -21,13 +26,16 @@ class PrivateAlertmanager:
         self._process = daemon
 
     @classmethod
-    def start(cls, folder: Path, config: str, guardian: Guardian) -> Self:
+    def start(
+        cls, folder: Path, config: str, guardian: Guardian, zones: Iterable[str] = ()
+    ) -> Self:
         """Start one and wait until it answers.
 
         Args:
             folder: an empty one for its files, the caller's to remove.
             config: its configuration, as YAML.
             guardian: kills it when this process dies.
+            zones: the time zones that the configuration names.
 
         Raises:
             Unreachable: the program is missing, or rejects the configuration.
@@ -35,6 +43,8 @@ class PrivateAlertmanager:
         """
         program, file = _find(), folder / "alertmanager.yml"
         file.write_text(config, encoding="utf-8")
+        own_zones = folder / "zoneinfo"
+        _copy_zones(zones, own_zones)
         daemon = Daemon(
             "alertmanager",
             lambda port: [
@@ -49,7 +59,8 @@ class PrivateAlertmanager:
             guardian,
             "/-/ready",
             # No proxies: notifications must stay on this machine.
-            {name: "" for name in os.environ if name.lower().endswith("_proxy")},
+            {name: "" for name in os.environ if name.lower().endswith("_proxy")}
+            | {"ZONEINFO": str(own_zones)},
         )
         server = cls(daemon)
         try:
@@ -73,6 +84,26 @@ class PrivateAlertmanager:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _copy_zones(names: Iterable[str], folder: Path) -> None:
+    """Give it the time zones that Python knows here.
+
+    An unpacked one does not see the system's, and a slim machine has none beside our package. Go
+    looks for others at its usual places.
+    """
+    for name in names:
+        files = (source.joinpath(*name.split("/")) for source in _zone_folders())
+        if file := next((file for file in files if file.is_file()), None):
+            copy = folder / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(file.read_bytes())
+
+
+def _zone_folders() -> Iterator[Traversable]:
+    yield from map(Path, zoneinfo.TZPATH)
+    with suppress(ModuleNotFoundError):
+        yield resources.files("tzdata") / "zoneinfo"
 
 
 def _find() -> str:

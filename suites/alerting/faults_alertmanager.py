@@ -26,6 +26,11 @@ _DEAD_MAN: Final = "alerting.dead-man[Watchdog]"
 _DEAD_MAN_CALLS: Final = "alerting.dead-man-calls[Watchdog]"
 _DELIVERY: Final = tuple(f"alerting.delivery[{c}]" for c in ("email", "pagerduty", "slack", "sms"))
 _ROUTING: Final = "alerting.routing[critical]"
+# Errors: the test page would inhibit real alerts, or reaches nobody.
+_UNPAGED: Final = {name: set[str]() for name in _DELIVERY}
+_PAGERS_UNPAGED: Final = {
+    f"alerting.delivery[{channel}]": set[str]() for channel in ("pagerduty", "sms")
+}
 _SECOND: Final = "alertmanager_2"
 
 
@@ -79,11 +84,22 @@ def paging_receivers_are_empty(system: "ReferenceSystem") -> "Lever":
     return system.levers.edit_alertmanager(edit)
 
 
-@fault(misses={_CONFIG: {"inhibition"}}, story="the inhibition rule's `equal` is empty")
+@fault(misses={_CONFIG: {"inhibition"}, **_UNPAGED}, story="the inhibition rule's `equal` is empty")
 def inhibition_has_no_equal_labels(system: "ReferenceSystem") -> "Lever":
     """One critical alert mutes every warning; those who get it get enough (pages)."""
     return system.levers.edit_alertmanager(
         lambda config: config["inhibit_rules"][0].update(equal=[])
+    )
+
+
+@fault(
+    misses={_CONFIG: {"inhibition"}},
+    story="the inhibition rule's `equal` is a label that no alert has",
+)
+def inhibition_has_an_unknown_label(system: "ReferenceSystem") -> "Lever":
+    """What a copied configuration does: labels that both lack are equal."""
+    return system.levers.edit_alertmanager(
+        lambda config: config["inhibit_rules"][0].update(equal=["cluster"])
     )
 
 
@@ -299,7 +315,8 @@ def _edit_paging(system: "ReferenceSystem", **settings: Any) -> "Lever":
 
 
 @fault(
-    misses={_ROUTING: {"channels", "notified"}}, story='the pages\' matchers say severity="crit"'
+    misses={_ROUTING: {"channels", "notified"}, **_PAGERS_UNPAGED},
+    story='the pages\' matchers say severity="crit"',
 )
 def matcher_has_a_typo(system: "ReferenceSystem") -> "Lever":
     """The rules say `critical`, the routes `crit`."""
@@ -307,7 +324,7 @@ def matcher_has_a_typo(system: "ReferenceSystem") -> "Lever":
 
 
 @fault(
-    misses={_ROUTING: {"channels", "notified"}},
+    misses={_ROUTING: {"channels", "notified"}, **_PAGERS_UNPAGED},
     story="critical alerts no longer go to PagerDuty and SMS",
 )
 def critical_pages_nobody(system: "ReferenceSystem") -> "Lever":
@@ -362,7 +379,7 @@ def second_peer_is_late(system: "ReferenceSystem") -> "Lever":
 
 
 @fault(
-    misses={_TIMING: {"muted"}, _ROUTING: {"notified"}},
+    misses={_TIMING: {"muted"}, _ROUTING: {"notified"}, **_PAGERS_UNPAGED},
     story="a time interval always mutes the pages",
 )
 def pages_are_muted_always(system: "ReferenceSystem") -> "Lever":
@@ -379,7 +396,7 @@ def pages_are_muted_next_month(system: "ReferenceSystem") -> "Lever":
 
 
 @fault(
-    misses={_TIMING: {"muted"}, _ROUTING: {"notified"}},
+    misses={_TIMING: {"muted"}, _ROUTING: {"notified"}, **_PAGERS_UNPAGED},
     story="the pages are active in one minute of the year only",
 )
 def pages_are_active_once(system: "ReferenceSystem") -> "Lever":
@@ -409,7 +426,29 @@ def repeat_takes_a_week(system: "ReferenceSystem") -> "Lever":
 
 
 @fault(
-    misses={_TIMING: {"repeat", "repeat-multiple"}},
+    misses={_TIMING: {"joins"}},
+    story="all pages are one group, which is looked at every 30 minutes",
+)
+def pages_join_a_group_late(system: "ReferenceSystem") -> "Lever":
+    """The first outage is paged at once, and the second one when the first is over."""
+    # The test page has a group of its own: whether another alert fires meanwhile must not matter.
+    group = {"group_by": ["severity", "readiness_page"], "group_interval": "30m"}
+    return _edit_paging(system, **group, repeat_interval="1h")
+
+
+@fault(
+    misses={_ROUTING: {"ends"}, "alerting.routing[warning]": {"ends"}},
+    story="the Slack of real alerts is not notified when one ends",
+)
+def real_slack_gets_no_end(system: "ReferenceSystem") -> "Lever":
+    """The receiver of synthetic alerts is, so that no synthetic alert shows it."""
+    return system.levers.edit_alertmanager(
+        lambda config: _receiver(config, "slack")["slack_configs"][0].update(send_resolved=False)
+    )
+
+
+@fault(
+    misses={_TIMING: {"joins", "repeat", "repeat-multiple"}},
     story="repeat_interval is 4 h, and looked at every 3 h",
 )
 def repeat_is_rounded_up(system: "ReferenceSystem") -> "Lever":
@@ -417,7 +456,10 @@ def repeat_is_rounded_up(system: "ReferenceSystem") -> "Lever":
     return _edit_paging(system, repeat_interval="4h", group_interval="3h")
 
 
-@fault(misses={_TIMING: {"silenced"}}, story="a silence covers all critical alerts for two weeks")
+@fault(
+    misses={_TIMING: {"silenced"}, **_UNPAGED},
+    story="a silence covers all critical alerts for two weeks",
+)
 def silence_covers_pages(system: "ReferenceSystem") -> "Lever":
     """What is left of last night's deployment; synthetic alerts are left out, to be exact."""
     return system.levers.silenced({"severity": "critical", "readiness_probe": ""}, days=14)

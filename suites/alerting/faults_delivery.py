@@ -135,6 +135,19 @@ def slack_template_is_escaped(system: "ReferenceSystem") -> "Lever":
     )
 
 
+@fault(
+    misses=_delivery("paged", channels=("pagerduty",)),
+    story="the address of the real pager answers 404",
+)
+def real_pager_has_a_wrong_address(system: "ReferenceSystem") -> "Lever":
+    """Synthetic alerts have a receiver of their own, and arrive: the next real page is lost."""
+
+    def edit(document: "Document") -> None:
+        _receiver(document, "pagerduty")["pagerduty_configs"][0]["url"] = f"{system.inbox_url}/"
+
+    return system.levers.edit_alertmanager(edit)
+
+
 @fault(misses=_delivery("once", channels=_SLACK), story="the Slack integration is there twice")
 def slack_integration_is_duplicate(system: "ReferenceSystem") -> "Lever":
     """What a merge of two branches leaves."""

@@ -12,7 +12,7 @@ from readiness.areas.alerting.config import Alerting
 from readiness.areas.alerting.judging import judge_none
 from readiness.areas.alerting.probes import cluster
 from readiness.areas.alerting.probes.cluster import Loaded, Running, Seen
-from readiness.areas.alerting.reach import placed
+from readiness.areas.alerting.reach import LiveRule, placed
 from readiness.config.base.watching import Alertmanager
 from readiness.config.models import Config
 from readiness.lib.prometheus import Prometheus
@@ -57,6 +57,8 @@ def test_alertmanager_config(
         found = cluster.read_running(target)
         with evidence.attempt():
             _judge_receivers(found, set(policy.unreached), evidence)
+        if target.prometheus:
+            found = cluster.with_series(found, target.prometheus)
         _judge_inhibition(found, policy, evidence)
 
 
@@ -106,7 +108,7 @@ def _judge_inhibition(found: Running, policy: Alerting, evidence: Evidence) -> N
         evidence,
         "inhibition",
         "inhibition rules that mute too much",
-        [text for rule in rules for text in _too_broad(rule, alerts, dead_man)],
+        [text for rule in rules for text in _too_broad(rule, alerts, found.rules, dead_man)],
         found.source,
         len(rules),
     )
@@ -127,9 +129,14 @@ def _judge_inhibition(found: Running, policy: Alerting, evidence: Evidence) -> N
     )
 
 
-def _too_broad(rule: InhibitRule, alerts: Sequence[Labels], dead_man: str) -> Iterator[str]:
+def _too_broad(
+    rule: InhibitRule, alerts: Sequence[Labels], loaded: Sequence[LiveRule], dead_man: str
+) -> Iterator[str]:
     if not rule.equal and not reach.names_one_source(rule):
         yield f"{rule} has an empty `equal`, and more than one alert as source"
+    elif not reach.names_one_source(rule) and reach.unknown_to_all(rule, loaded):
+        labels = ", ".join(rule.equal)
+        yield f"{rule}: no alert has the label {labels}, so that it is equal in all of them"
     held = [alert for alert in alerts if dead_man and alert.get("alertname") == dead_man]
     if any(all_match(rule.target, alert) for alert in held):
         yield f"{rule} inhibits {dead_man}, which must always arrive"
@@ -169,12 +176,13 @@ def test_alertmanager_cluster(
     if target.prometheus is None:
         return
     with Prometheus(target.prometheus) as prometheus:
+        begun = cluster.begin(prometheus)
         with evidence.attempt():
             _judge_listed(prometheus, alertmanager, evidence)
         with evidence.attempt():
             _judge_handed_over(prometheus, alertmanager, evidence)
         with evidence.attempt():
-            _judge_losses(prometheus, evidence)
+            _judge_losses(prometheus, evidence, begun)
 
 
 def _judge_cluster(seen: Sequence[Seen], evidence: Evidence) -> None:
@@ -234,9 +242,11 @@ def _judge_handed_over(prometheus: Prometheus, settings: Alertmanager, evidence:
     )
 
 
-def _judge_losses(prometheus: Prometheus, evidence: Evidence) -> None:
+def _judge_losses(
+    prometheus: Prometheus, evidence: Evidence, begun: cluster.Begun | None = None
+) -> None:
     """Between two readings, with alerts sent between them."""
-    sent = cluster.watch_sending(prometheus)
+    sent = cluster.watch_sending(prometheus, begun)
     source = f"GET {prometheus.url}/metrics"
     evidence.record(Measurement("alerts handed over while watched", sent.sent, "count", source))
     evidence.judge(

@@ -4,6 +4,7 @@ from typing import Final
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.areas.alerting.config import (
+    Alerting,
     Canary,
     Channel,
     Database,
@@ -11,12 +12,12 @@ from readiness.areas.alerting.config import (
     probed_channels,
 )
 from readiness.areas.alerting.judging import judge_none, judge_true, judge_within
-from readiness.areas.alerting.probes import end_to_end
+from readiness.areas.alerting.probes import end_to_end, pages
 from readiness.areas.alerting.probes.end_to_end import CanaryPlan, Walk, walk
 from readiness.areas.alerting.probes.synthetic import ALERT, Arrival, Trip, silence_round_trip
 from readiness.config.base.watching import Alertmanager
 from readiness.config.models import Config
-from readiness.fixtures.alerting import Trips
+from readiness.fixtures.alerting import Paging, Trips
 from readiness.lib.guardian import Guardian
 from readiness.lib.text import clean
 from readiness.model.errors import NoData
@@ -58,6 +59,10 @@ Duplicates: the same integration twice, routes that `continue`, peers that do no
     or a group_interval shorter than --cluster.peer-timeout times the number of the other peers
     amtool config routes test --config.file=alertmanager.yml readiness_probe=x
     curl -s URL/api/v2/status | jq .cluster
+Real receivers not proven: synthetic alerts have a receiver of their own. Let one page be sent:
+    test_page = true      # in [alerting.channels.NAME]; people are notified that it is a test
+Page not arrived: the real receiver's address, key or channel differs from that of synthetic alerts
+    curl -s URL/metrics | grep alertmanager_notifications_failed_total
 Not resolved: send_resolved: true in the integration (Slack and email default to false),
     or resolves = false in [alerting.channels.NAME].""",
     severity="blocker",
@@ -73,9 +78,12 @@ Not resolved: send_resolved: true in the integration (Slack and email default to
         "resolved",
         "resolved-in-time",
         "nothing-left",
+        "paged",
     ),
 )
-def test_delivery(channel: Channel, target: Config, trips: Trips, evidence: Evidence) -> None:
+def test_delivery(
+    channel: Channel, target: Config, trips: Trips, paged: Paging, evidence: Evidence
+) -> None:
     """The alert has an id of its own; all peers were handed it."""
     probe = _probe(target)
     trip = trips.first(probe)
@@ -98,7 +106,46 @@ def test_delivery(channel: Channel, target: Config, trips: Trips, evidence: Evid
         _judge_once(channel, probe, trips, evidence)
     if channel.resolves:
         with evidence.attempt():
+            if trip.too_long:
+                raise trip.too_long
             _judge_end(trip.at(channel.name, to_the_end=True), channel, trip, probe, evidence)
+    with evidence.attempt():
+        _judge_page(channel, target, paged, evidence)
+
+
+def _judge_page(channel: Channel, target: Config, paged: Paging, evidence: Evidence) -> None:
+    """What the receiver of synthetic alerts shows is not true of the real ones.
+
+    Raises:
+        NoData: nobody consented, or the page could not be sent to them.
+    """
+    plan = pages.planned(_alertmanager(target), target.alerting or Alerting(), channel)
+    if plan is None or pages.is_reached(plan, channel):
+        return
+    if not channel.test_page:
+        failed, dead = pages.failures(plan, channel), pages.dead_ends(plan, channel)
+        hints = f"; of {channel.integration} notifications, {failed}" if failed else ""
+        hints += f"; {dead}" if dead else ""
+        raise NoData(
+            f"the real receivers of {channel.name} are not proven: synthetic alerts have a receiver"
+            f" of their own{hints}",
+            where=f"[alerting.channels.{channel.name}]",
+            remedy="set `test_page = true` there, so that one page that says that it is a test"
+            " notifies them",
+        )
+    seen = paged(plan)(channel)
+    judge_within(
+        evidence,
+        "paged",
+        f"the real receivers of {channel.name} notified it of a test page",
+        seen.after_s,
+        at_most(seen.group_wait_s + plan.severity.budget_s, plan.severity.deciding("budget_s")),
+        f"page {seen.page} by {', '.join(seen.receivers)}",
+        never=f"A test page by {clean(', '.join(seen.receivers), 120)} did not arrive at"
+        f" {channel.name}",
+        because=seen.failed,
+        late=f"the limit contains group_wait, {seen.group_wait_s:g} s",
+    )
 
 
 def _judge_message(

@@ -1,19 +1,19 @@
 """Whether the routes of Alertmanager notify the right channels of every loaded rule, in time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.areas.alerting import reach
-from readiness.areas.alerting.alertmanager_config import Hop
+from readiness.areas.alerting.alertmanager_config import ALL_LABELS, Hop
 from readiness.areas.alerting.conditions import Matcher, Span, all_match, common, muted
-from readiness.areas.alerting.config import Alerting, SeverityPolicy
+from readiness.areas.alerting.config import Alerting, Channel, SeverityPolicy
 from readiness.areas.alerting.judging import judge_none
 from readiness.areas.alerting.probes import cluster
 from readiness.areas.alerting.probes.cluster import Running
-from readiness.areas.alerting.probes.shadow import Key, Replay, Replayed
-from readiness.areas.alerting.reach import Case, placed, said, unmet
+from readiness.areas.alerting.probes.shadow import Held, Key, Replay, Replayed
+from readiness.areas.alerting.reach import Case, LiveRule, placed, said, unmet
 from readiness.config.models import Config
 from readiness.lib.alertmanager import Silence
 from readiness.lib.durations import prometheus_text
@@ -22,6 +22,10 @@ from readiness.model.errors import NoData
 
 _YEAR: Final = timedelta(days=366)
 _SHOWN: Final = 12
+# Alertmanager's own default of `group_interval`.
+_USUAL_INTERVAL_S: Final = 300.0
+# Of two severities with the same budget, one of these is the more urgent one.
+_URGENT: Final = frozenset({"critical", "disaster", "emergency", "fatal", "page"})
 _SHADOW: Final = "a private Alertmanager with the running configuration"
 
 
@@ -39,10 +43,12 @@ Wrong channel: fix the matcher or the receiver on the way; what must be reached 
     [alerting.severities.NAME].
 Inhibited by another alert: narrow `equal` or the matchers in `inhibit_rules`.
 Late: lower `group_wait` of its route. Not notified: a time interval, or an empty receiver.
+End not sent: `send_resolved: true` in that integration (Slack's and email's default is false), or
+    `resolves = false` in [alerting.channels.NAME].
 No private Alertmanager: apt-get install prometheus-alertmanager, or put `alertmanager` on PATH.""",
     severity="blocker",
     each="alert_severity",
-    judgements=("channels", "notified", "inhibited"),
+    judgements=("channels", "ends", "notified", "inhibited"),
 )
 def test_routing(
     alert_severity: SeverityPolicy,
@@ -54,6 +60,7 @@ def test_routing(
     """Computed, then tried at a private Alertmanager; the running one is only read."""
     with evidence.attempt():
         _judge_channels(alert_severity, running, policy, evidence)
+        _judge_ends(alert_severity, running, policy, evidence)
     with evidence.attempt():
         replay = replayed(running)
         judged = [a for a in replay.of(alert_severity.name) if not running.is_probe(a.labels)]
@@ -79,6 +86,46 @@ def _judge_channels(
             missing[case.rule.name] = f"{clean(str(case))} reaches {got}, not {said(absent)}"
     what = f"rules that do not reach {said(needed)}"
     judge_none(evidence, "channels", what, list(missing.values()), running.source, len(cases))
+
+
+def _judge_ends(
+    severity: SeverityPolicy, running: Running, policy: Alerting, evidence: Evidence
+) -> None:
+    """By each integration of the severity's channels, in every receiver that its rules reach.
+
+    That the end must be shown is agreed where `resolves` is written out, or where the channel has
+    an inbox in which the end of synthetic alerts is waited for. Elsewhere an integration is told
+    whose end is sent by default, and was switched off.
+    """
+    wanted = {name for group in severity.channels for name in group}
+    channels = [c for name, c in policy.channels.items() if name in wanted and c.resolves]
+    receivers = {hop.receiver for case in _cases(running, severity) for hop in case.hops}
+    found = [
+        (channel, receiver, one)
+        for channel in channels
+        for receiver in sorted(receivers)
+        for one in running.config.receivers[receiver].integrations
+        if reach.serves(channel, receiver, one.kind)
+    ]
+    silent = [(c, f"{clean(r, 60)}/{one}", one) for c, r, one in found if not one.send_resolved]
+    agreed = [text for channel, text, _ in silent if _agreed_to_resolve(channel)]
+    off = [text for c, text, one in silent if not _agreed_to_resolve(c) and one.resolves_by_default]
+    what = "integrations that do not send the end of an alert"
+    hint = "The alert seems to fire there forever"
+    judge_none(
+        evidence,
+        "ends",
+        what,
+        agreed or off,
+        running.source,
+        max(1, len(found)),
+        hint=hint,
+        warn_only=not agreed,
+    )
+
+
+def _agreed_to_resolve(channel: Channel) -> bool:
+    return bool(channel.inbox) or "resolves" in channel.model_fields_set
 
 
 def _record(replay: Replay, judged: list[Replayed], policy: Alerting, evidence: Evidence) -> None:
@@ -153,21 +200,40 @@ def _judge_inhibited(
         notified = holder.channels(policy.channels, severity.budget_s)
         return bool(notified) if severity.may_be_muted else not unmet(severity.channels, notified)
 
+    def is_enough(held: Held) -> bool:
+        worse = held.about_the_same and _more_urgent(by_key[held.by], severity, policy)
+        return worse or reaches_them(held.by)
+
     lost = [
-        f"{alert.name} is inhibited by {listed(sorted(by_key[key].name for key in others))}"
+        f"{alert.name} is inhibited by {listed(sorted({by_key[one.by].name for one in others}))}"
         for alert in judged
-        if (others := [key for key in alert.held_by if not reaches_them(key)])
+        if (others := [one for one in alert.held_by if not is_enough(one)])
     ]
     name = "alerts inhibited by an alert that does not notify the same channels"
     judge_none(evidence, "inhibited", name, lost, _SHADOW, len(judged))
+
+
+def _more_urgent(holder: Replayed, severity: SeverityPolicy, policy: Alerting) -> bool:
+    """Whether the other alert has a severity that must be notified earlier, and is.
+
+    That is what inhibition is for: of the same thing, the worse alert says enough.
+    """
+    other = policy.severities.get(holder.labels.get("severity", ""))
+    if other is None or other.may_be_muted:
+        return False
+    by_name = other.name in _URGENT and severity.name not in _URGENT
+    earlier = other.budget_s < severity.budget_s
+    if not (earlier or (by_name and other.budget_s == severity.budget_s)):
+        return False
+    return not unmet(other.channels, holder.channels(policy.channels, other.budget_s))
 
 
 def _refuse_disagreement(replay: Replay) -> None:
     """A computed route counts only if Alertmanager takes it, too."""
     other = [
         f"{alert.name} goes to {listed(sorted(alert.receivers))} and is inhibited by"
-        f" {len(alert.held_by)}, computed: to {listed(sorted(alert.expected or ()))}, inhibited by"
-        f" {len(alert.held_as_computed or ())}"
+        f" {len(alert.held_by)}, computed: to {listed(sorted(alert.expected or ()))}, inhibited"
+        f" {'likewise' if alert.held_as_computed else 'otherwise'}"
         for alert in replay.alerts
         if not alert.agrees
     ]
@@ -191,6 +257,9 @@ def _refuse_disagreement(replay: Replay) -> None:
     (`budget_s` in [alerting.severities.NAME] is the limit):
     group_wait: 5s
     alertmanager --cluster.peer-timeout=5s
+Joins a group too late: lower `group_interval` of that route, or let each rule have its own group
+    group_by: [alertname]
+    group_interval: 1m
 Muted: remove `mute_time_intervals` and `active_time_intervals` from that route:
     amtool config show --alertmanager.url=ALERTMANAGER
 Silenced: end the silence, or narrow it to the one instance that is worked on:
@@ -202,7 +271,7 @@ Repeated too late (`repeat_max_s` is the limit): repeat_interval a multiple of g
     repeat_interval: 1h""",
     severity="blocker",
     each="alert_severity",
-    judgements=("wait", "muted", "silenced", "repeat", "repeat-multiple"),
+    judgements=("wait", "joins", "muted", "silenced", "repeat", "repeat-multiple"),
 )
 def test_notification_timing(
     alert_severity: SeverityPolicy,
@@ -213,8 +282,9 @@ def test_notification_timing(
 ) -> None:
     """Computed by the quickest route to each channel list."""
     with evidence.attempt():
-        needed = _needed_hops(running, alert_severity, policy)
+        needed = _needed_hops(running, alert_severity, policy, lambda hop: hop.group_wait_s)
         _judge_wait(needed, alert_severity, running, target, evidence)
+        _judge_joins(alert_severity, running, policy, evidence)
         _judge_repeat([hop for _, hop in needed], alert_severity, running, evidence)
         if not alert_severity.may_be_muted:
             _judge_muted(alert_severity, running, policy, evidence)
@@ -248,9 +318,63 @@ def _judge_wait(
         at_most(severity.budget_s, severity.deciding("budget_s")),
         f"{clean(case.rule.name)} by {clean(str(hop))}: {parts}",
     )
-    late_s = max(hop.group_interval_s for _, hop in needed)
-    name = "longest wait of an alert that joins a group later"
-    evidence.record(Measurement(name, late_s, "s", running.source))
+
+
+def _judge_joins(
+    severity: SeverityPolicy, running: Running, policy: Alerting, evidence: Evidence
+) -> None:
+    """An alert that joins a group which was sent already waits for the group's next turn.
+
+    Where several rules share a group it may be another outage, and the agreed budget counts.
+    Elsewhere, and where no budget was agreed, Alertmanager's own default is the limit: people know
+    of the alert already.
+    """
+    needed = _needed_hops(running, severity, policy, _joins_s)
+    sharing = _groups_of_several(running, [hop for _, hop in needed])
+    agreed = "budget_s" in severity.model_fields_set
+
+    def limit_s(hop: Hop) -> float:
+        usual = max(severity.budget_s, _USUAL_INTERVAL_S)
+        return severity.budget_s if agreed and hop in sharing else usual
+
+    case, hop = max(needed, key=lambda found: _joins_s(found[1]) - limit_s(found[1]))
+    budget = limit_s(hop) == severity.budget_s
+    evidence.judge(
+        "joins",
+        Measurement(
+            "longest wait of an alert that joins a group later",
+            _joins_s(hop),
+            "s",
+            running.source,
+            len(needed),
+        ),
+        at_most(
+            limit_s(hop),
+            severity.deciding("budget_s") if budget else "default of `group_interval`",
+        ),
+        f"{clean(case.rule.name)} by {clean(str(hop))}: group_by"
+        f" [{clean(', '.join(hop.group_by), 120)}]"
+        + (f", as {listed(sharing[hop])}" if hop in sharing else ""),
+        warn_only=hop not in sharing or _joins_s(hop) <= _USUAL_INTERVAL_S,
+    )
+
+
+def _joins_s(hop: Hop) -> float:
+    return 0.0 if hop.group_by == (ALL_LABELS,) else hop.group_interval_s
+
+
+def _groups_of_several(running: Running, hops: Iterable[Hop]) -> dict[Hop, list[str]]:
+    """Two rules whose alerts can fall into the same group, for each route that has such rules."""
+    users: dict[Hop, list[LiveRule]] = {hop: [] for hop in hops}
+    for rule in running.rules:
+        if not running.is_probe(rule.labels):
+            for hop in reach.routes_of(running.config, placed(rule.labels)):
+                users.get(hop, []).append(rule)
+    return {
+        hop: names
+        for hop, rules in users.items()
+        if (names := reach.two_in_a_group(hop.group_by, rules))
+    }
 
 
 def _judge_muted(
@@ -377,11 +501,11 @@ def _groups(
 
 
 def _needed_hops(
-    running: Running, severity: SeverityPolicy, policy: Alerting
+    running: Running, severity: SeverityPolicy, policy: Alerting, time_s: Callable[[Hop], float]
 ) -> list[tuple[Case, Hop]]:
     """The quickest route to each channel list, of every case."""
     return [
-        (case, min(hops, key=lambda hop: hop.group_wait_s))
+        (case, min(hops, key=time_s))
         for case in _cases(running, severity)
         for hops in _groups(running, case, severity, policy)
     ]

@@ -63,7 +63,7 @@ def test_rules_healthy(
     with evidence.attempt():
         _judge_ranges(found, watcher, evidence)
     with evidence.attempt():
-        _judge_pace(found, watcher, prometheus, evidence)
+        _judge_pace(watcher, prometheus, evidence)
 
 
 def _late(found: Loaded) -> list[str]:
@@ -83,7 +83,7 @@ def _judge_selectors(
     looked = until(
         lambda: rules.look_for(watcher, judged, alerting.no_series_yet),
         lambda seen: not seen.blind,
-        within_s=rules.patience_s(found.groups),
+        within_s=rules.patience_s(watcher),
     )
     name = "selectors that match no series"
     judge_none(evidence, "selectors", name, looked.blind, _RULES, looked.selectors)
@@ -94,7 +94,7 @@ def _judge_ranges(found: Loaded, watcher: Prometheus, evidence: Evidence) -> Non
     known, unknown = until(
         lambda: rules.spans(watcher, found),
         lambda seen: not seen[1],
-        within_s=rules.patience_s(found.groups),
+        within_s=rules.patience_s(watcher),
     )
     short = [str(span) for span in known if span.samples < _FEWEST_SAMPLES]
     tight = [str(s) for s in known if _FEWEST_SAMPLES <= s.samples < _ADVISED_SAMPLES]
@@ -114,14 +114,14 @@ def _judge_ranges(found: Loaded, watcher: Prometheus, evidence: Evidence) -> Non
         evidence.record(Measurement(name, len(unknown), "count", _RULES))
 
 
-def _judge_pace(found: Loaded, watcher: Prometheus, settings: Settings, evidence: Evidence) -> None:
+def _judge_pace(watcher: Prometheus, settings: Settings, evidence: Evidence) -> None:
     """In the last ten minutes, or since the start."""
     for group in rules.missed(watcher):
         evidence.judge("on-time", group.measurement, at_most(_MISSED_MAX), "its alerts fire late")
     calm = until(
         lambda: rules.busiest(watcher.rules()),
         lambda seen: all(float(measured.value) <= _BUSY_MAX for measured in seen),
-        within_s=rules.patience_s(found.groups),
+        within_s=rules.patience_s(watcher),
     )
     for measured in calm:
         evidence.judge("on-time", measured, at_most(_BUSY_MAX), "it will soon miss evaluations")
@@ -253,7 +253,7 @@ def test_quiet_baseline(
     holding = until(
         lambda: _holding(watcher, judged),
         lambda seen: not seen,
-        within_s=rules.patience_s(found.groups),
+        within_s=rules.patience_s(watcher),
     )
     judge_none(evidence, "quiet", "critical alerts", holding, _RULES, len(judged))
 

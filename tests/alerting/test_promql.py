@@ -18,6 +18,7 @@ from readiness.areas.alerting.promql import (
     possible_labels,
     referenced_labels,
     selectors,
+    sources,
 )
 from readiness.model.errors import NoData
 
@@ -350,3 +351,31 @@ def test_units_are_converted_exactly(value: float, unit: str, wanted: str, expec
 def test_units_of_different_kinds_cannot_be_converted() -> None:
     with pytest.raises(NoData, match="ms cannot be converted to ratio"):
         converted(1, "ms", "ratio")
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("query_seconds > 3", "query_seconds"),
+        ("3 < query_seconds", "query_seconds"),
+        ("(up == 0) and on (instance) (uptime > 60)", "up"),
+        ("errors / requests > 0.05", "errors / requests"),
+        ("rate(errors[5m]) > 0 or vector(0) > 1", "(rate(errors[5m])) or (vector(1))"),
+        ("sum by (job) (up == 0) > 2", "group by (job) (up)"),
+        ("count without (pod) (up == 0)", "group without (pod) (up)"),
+        ("topk(3, load > 1)", "load"),
+        ("used > on (disk) limit", "group by (disk) (used)"),
+        ("used > ignoring (mode) limit", "group without (mode) (used)"),
+        ("used > on (disk) group_left (team) limit", "used"),
+        ("absent(up)", "vector(1)"),
+        (
+            'absent(up{job="shop", env=~"a.*"})',
+            'label_replace(vector(1), "job", "shop", "", "")',
+        ),
+        ("vector(1)", "vector(1)"),
+        ("increase(errors[1h]) > bool 1", "increase(errors[1h])"),
+    ],
+)
+def test_sources_have_the_labels_of_every_alert(expression: str, expected: str) -> None:
+    assert sources(expression) == expected
+    parse(expected)

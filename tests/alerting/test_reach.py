@@ -15,11 +15,12 @@ from readiness.areas.alerting.alertmanager_config import (
 from readiness.areas.alerting.conditions import parse_matchers as matchers
 from readiness.areas.alerting.config import Channel
 from readiness.areas.alerting.reach import (
+    Holder,
+    Inhibition,
     LiveRule,
     both_at_once,
     cases,
     channels_of,
-    holders,
     holds,
     labels_of,
     names_one_source,
@@ -28,6 +29,8 @@ from readiness.areas.alerting.reach import (
     routes_of,
     said,
     serving,
+    two_in_a_group,
+    unknown_to_all,
     unmet,
 )
 from readiness.model.errors import NoData, SafetyRefusal
@@ -270,9 +273,55 @@ def test_inhibition_needs_source_target_and_equal_labels(
 
 def test_holders_are_the_alerts_that_inhibit(reaching: Config) -> None:
     same = {**CRITICAL, "alertname": "Slow"}
+    inhibition = Inhibition(reaching, [CRITICAL, same, WARNING])
 
-    assert holders(reaching, WARNING, [CRITICAL, same, WARNING]) == [same]
-    assert holders(reaching, CRITICAL, [same]) == []
+    assert inhibition.holders(WARNING) == [Holder(same, about_the_same=True)]
+    assert inhibition.holders(CRITICAL) == []
+    assert Inhibition(reaching, [same]).holders(CRITICAL) == []
+
+
+@pytest.mark.parametrize(
+    ("equal", "down", "slow", "expected"),
+    [
+        (("cluster",), {"instance": "a"}, {"instance": "b"}, True),
+        (("cluster", "instance"), {"instance": "a"}, {"instance": "b"}, False),
+        # One side has it: the rule never applies, and mutes nothing.
+        (("cluster",), {"instance": "a"}, {"cluster": "eu"}, False),
+        ((), {}, {}, False),
+        (("cluster",), {}, None, False),
+    ],
+)
+def test_equal_labels_that_no_alert_has(
+    equal: tuple[str, ...],
+    down: Mapping[str, str],
+    slow: Mapping[str, str] | None,
+    expected: bool,
+) -> None:
+    rules = [
+        LiveRule("Down", {"severity": "critical"}, series=(down,)),
+        LiveRule("Slow", {"severity": "warning"}, series=None if slow is None else (slow,)),
+    ]
+    assert unknown_to_all(pages(*equal), rules) is expected
+    assert not unknown_to_all(pages(*equal), [])
+
+
+@pytest.mark.parametrize(
+    ("group_by", "first", "second", "expected"),
+    [
+        (("severity",), {"severity": "critical"}, {"severity": "critical"}, True),
+        (("severity",), {"severity": "critical"}, {"severity": "warning"}, False),
+        (("namespace",), {}, {"namespace": "shop"}, True),
+        (("team",), {"team": "{{ $labels.team }}"}, {"team": "a"}, True),
+        ((), {}, {}, True),
+        (("alertname", "namespace"), {}, {}, False),
+    ],
+)
+def test_two_rules_can_share_a_group(
+    group_by: tuple[str, ...], first: dict[str, str], second: dict[str, str], expected: bool
+) -> None:
+    rules = [LiveRule.of("A", first, {}), LiveRule.of("B", second, {})]
+    assert two_in_a_group(group_by, rules) == (["A", "B"] if expected else [])
+    assert two_in_a_group(group_by, [rules[0], rules[0]]) == []
 
 
 def test_source_with_an_alertname_is_one_alert() -> None:

@@ -1,10 +1,11 @@
 """The checks of routes and inhibition, against configurations written by hand."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from readiness.areas.alerting.config import Alerting
+from readiness.areas.alerting.config import Alerting, Channel, HttpInbox, SeverityPolicy
 from readiness.areas.alerting.probes.cluster import Running
 from readiness.areas.alerting.probes.shadow import Replay
 from readiness.areas.alerting.reach import LiveRule
@@ -70,7 +71,7 @@ def test_healthy_configuration_passes() -> None:
         assert channels(seen, severity) == ""
         assert on_paper(timing(seen, severity)) == ""
     judged = {m.key for m in timing(seen, WARNING).measurements if m.limit}
-    assert judged == {"wait", "repeat", "repeat-multiple"}
+    assert judged == {"wait", "joins", "repeat", "repeat-multiple"}
 
 
 def test_an_empty_receiver_is_named_unless_it_may_be_empty() -> None:
@@ -166,7 +167,7 @@ def test_an_uneven_repeat_interval_is_a_warning() -> None:
     evidence = timing(seen)
 
     assert on_paper(evidence) == ""
-    assert "repeats after 30m, not 20m" in evidence.warnings[0]
+    assert "repeats after 30m, not 20m" in str(evidence.warnings)
 
 
 def rule(source: str, target: str, *equal: str) -> Running:
@@ -193,3 +194,89 @@ def test_alerts_on_both_sides_are_a_warning() -> None:
     assert misses(evidence) == ""
     assert "Canary, Down, Slow" in evidence.warnings[0]
     assert len(RULES) == 4
+
+
+def test_inhibition_by_a_label_that_no_alert_has_mutes_too_much() -> None:
+    def found(source: str, *equal: str, **labels: str) -> str:
+        rules = tuple(replace(rule, series=(labels,)) for rule in RULES)
+        return misses(configured(replace(rule(source, 'severity="warning"', *equal), rules=rules)))
+
+    assert "no alert has the label cluster" in found('severity="critical"', "cluster")
+    assert found('severity="critical"', "cluster", "alertname") == ""
+    assert found('severity="critical"', "cluster", cluster="eu") == ""
+    assert found('alertname="Down"', "cluster") == ""
+
+
+AGREED = CRITICAL
+UNAGREED = SeverityPolicy(name="critical", channels=[["pager", "sms"], ["chat"]])
+BOTH = (*RULES, LiveRule.of("Full", {"severity": "critical"}, {}))
+
+
+@pytest.mark.parametrize(
+    ("settings", "severity", "outcome"),
+    [
+        # Each rule has groups of its own: up to Alertmanager's own default is usual.
+        ({"group_interval": "5m"}, AGREED, "pass"),
+        ({"group_interval": "30m"}, AGREED, "warn"),
+        # Another outage waits for longer than was agreed.
+        ({"group_by": ["severity"], "group_interval": "4s"}, AGREED, "pass"),
+        ({"group_by": ["severity"], "group_interval": "5m"}, AGREED, "warn"),
+        ({"group_by": ["severity"], "group_interval": "30m"}, AGREED, "fail"),
+        ({"group_by": ["severity"], "group_interval": "5m"}, UNAGREED, "pass"),
+        ({"group_by": ["severity"], "group_interval": "10m"}, UNAGREED, "fail"),
+        # Without groups, nothing joins.
+        ({"group_by": ["..."], "group_interval": "30m"}, AGREED, "pass"),
+    ],
+)
+def test_an_alert_that_joins_a_group_must_not_wait_too_long(
+    settings: dict[str, Any], severity: SeverityPolicy, outcome: str
+) -> None:
+    def edit(config: Document) -> None:
+        config["route"].update(settings, repeat_interval="1h")
+
+    evidence = timing(running(edit, BOTH), severity)
+    texts = {"fail": evidence.failures, "warn": evidence.warnings}
+    found = next((o for o, text in texts.items() if "joins a group" in str(text)), "pass")
+
+    assert found == outcome
+
+
+INBOX = HttpInbox(url="http://127.0.0.1:9/messages")
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "channel", "outcome"),
+    [
+        # Slack's default is not to send it: to be agreed.
+        ("slack", None, {}, "pass"),
+        ("slack", None, {"resolves": True}, "fail"),
+        ("slack", None, {"inbox": INBOX}, "fail"),
+        ("slack", None, {"inbox": INBOX, "resolves": False}, "pass"),
+        ("slack", True, {"resolves": True}, "pass"),
+        ("webhook", None, {"resolves": True}, "pass"),
+        ("webhook", False, {}, "warn"),
+        ("webhook", False, {"resolves": False}, "pass"),
+        ("webhook", False, {"inbox": INBOX}, "fail"),
+    ],
+)
+def test_every_receiver_that_a_severity_reaches_sends_the_end(
+    kind: Any, written: bool | None, channel: dict[str, Any], outcome: str
+) -> None:
+    settings = {} if written is None else {"send_resolved": written}
+    policy = POLICY.model_copy(
+        update={
+            "severities": {"warning": WARNING},
+            "channels": {"chat": Channel(integration=kind, **channel)},
+        }
+    )
+
+    def edit(config: Document) -> None:
+        config["receivers"][0] = {"name": "chat", f"{kind}_configs": [settings]}
+
+    evidence = Evidence()
+    suite("alerting.test_routing")._judge_ends(WARNING, running(edit), policy, evidence)
+
+    told = "fail" if evidence.failures else "warn" if evidence.warnings else "pass"
+    assert told == outcome
+    if outcome != "pass":
+        assert f"chat/{kind}[0]" in str([evidence.failures, evidence.warnings])

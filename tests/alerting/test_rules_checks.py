@@ -43,6 +43,12 @@ class FakeAlertmanager(SmallServer):
         self.held: list[dict[str, str]] = []
         self.refuses = False
         self.routes["/api/v2/alerts"] = self._alerts
+        status = {
+            "cluster": {"status": "disabled"},
+            "config": {"original": ""},
+            "uptime": datetime.now(UTC).isoformat(),
+        }
+        self.routes["/api/v2/status"] = Reply(json.dumps(status))
 
     def _alerts(self) -> Reply:
         if self.requests[-1][0] == "POST":
@@ -366,6 +372,20 @@ def test_firing_alert_must_be_at_every_peer(
     assert f"Watchdog (severity=none) at {alertmanager.url}" in found
 
 
+def test_an_alert_that_is_sent_again_later_is_not_missing_yet(
+    prometheus: Ruled, alertmanager: FakeAlertmanager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prometheus.load(WATCHDOG)
+    prometheus.evaluates("Watchdog")
+    alertmanager.held = []
+    monkeypatch.setattr(handover_probe, "_resent_s", lambda _: 3600.0)
+    settings = prometheus.settings.model_copy(update={"wait_max_s": 0.2})
+
+    with pytest.raises(NoData, match=r"sends it again 3600 s after .* ago") as refused:
+        handover("handed_over", settings, alertmanager.url)
+    assert "`wait_max_s = 3600` in [prometheus]" in (refused.value.remedy or "")
+
+
 def test_no_firing_alert_is_an_error(
     prometheus: Ruled, alertmanager: FakeAlertmanager, hurried: Callable[[], None]
 ) -> None:
@@ -420,6 +440,28 @@ def test_losses_are_counted_while_watched(
     assert "Prometheus could not hand over" in found
 
 
+@pytest.mark.usefixtures("alertmanager")
+def test_losses_are_not_waited_for_longer_than_agreed(
+    prometheus: Ruled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prometheus.load(WATCHDOG)
+    prometheus.evaluates("Watchdog")
+    settings = prometheus.settings.model_copy(update={"wait_max_s": 0.2})
+
+    def grown() -> bool:
+        with Prometheus(settings) as client:
+            past = handover_probe._past(client, 2.0)
+            return past is not None and past.lost == handover_probe._counters(client).lost
+
+    monkeypatch.setattr(handover_probe, "_resent_s", lambda _: 2.0)
+    assert eventually(grown)
+    assert misses(handover("losses", settings)) == ""
+
+    monkeypatch.setattr(handover_probe, "_turn_s", lambda _: 3600.0)
+    with pytest.raises(NoData, match="shows after 3600 s only"):
+        handover("losses", settings)
+
+
 def test_no_rule_at_all_is_an_error(prometheus: Ruled) -> None:
     prometheus.load()
 
@@ -462,8 +504,7 @@ def test_prometheus_that_is_down_is_an_error(look: Callable[[Settings], Evidence
         look(Settings(url=f"http://127.0.0.1:{free_port()}", timeout_s=5))
 
 
-def test_a_rule_that_was_never_evaluated_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rules_probe, "patience_s", lambda _: 0.2)
+def test_a_rule_that_was_never_evaluated_is_an_error() -> None:
     new = {
         "name": "A", "type": "alerting", "query": "up", "health": "unknown",
         "lastEvaluation": "0001-01-01T00:00:00Z", "labels": LABELS,
@@ -472,4 +513,4 @@ def test_a_rule_that_was_never_evaluated_is_an_error(monkeypatch: pytest.MonkeyP
     with SmallServer({}) as server:
         server.otherwise = Reply(json.dumps({"status": "success", "data": {"groups": [group]}}))
         with pytest.raises(NoData, match="has not been evaluated for the first time"):
-            quality("rules_healthy", Settings(url=server.url, timeout_s=5))
+            quality("rules_healthy", Settings(url=server.url, timeout_s=5, wait_max_s=0.2))

@@ -1,21 +1,31 @@
 """The shadow replay against a real Alertmanager: what is sent, when, and what is inhibited."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from readiness.areas.alerting.probes import shadow
 from readiness.areas.alerting.probes.cluster import Running
-from readiness.areas.alerting.probes.shadow import Replay, Replayed
+from readiness.areas.alerting.probes.shadow import Held, Replay, Replayed
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import NoData, Unreachable
 from readiness.model.evidence import Evidence
 from readiness.servers import programs
 from readiness.servers.alertmanager import PrivateAlertmanager
-from tests.support.alerting_samples import CRITICAL, POLICY, WARNING, Document, peer, running
+from tests.support.alerting_samples import (
+    CRITICAL,
+    POLICY,
+    RULES,
+    WARNING,
+    Document,
+    peer,
+    running,
+)
 from tests.support.monitored_service import misses, suite
 from tests.support.processes import eventually, gone, needed
 
@@ -110,7 +120,7 @@ def test_a_warning_that_inhibits_a_page_is_a_miss(guardian: Guardian) -> None:
     seen = inhibiting('alertname="Slow"', 'severity="critical"')
     replay = play(seen, guardian)
 
-    assert of(replay, "Down").held_by == (of(replay, "Slow").key,)
+    assert of(replay, "Down").held_by == (Held(of(replay, "Slow").key, about_the_same=False),)
     assert of(replay, "Down").agrees
     assert "Down is inhibited by Slow" in misses(judged(seen, replay))
 
@@ -119,7 +129,7 @@ def test_a_page_may_inhibit_a_warning(guardian: Guardian) -> None:
     seen = inhibiting('alertname="Down"', 'severity="warning"')
     replay = play(seen, guardian)
 
-    assert of(replay, "Slow").held_by == (of(replay, "Down").key,)
+    assert of(replay, "Slow").held_by == (Held(of(replay, "Down").key, about_the_same=False),)
     assert misses(judged(seen, replay, WARNING)) == misses(judged(seen, replay)) == ""
 
 
@@ -128,6 +138,42 @@ def test_a_canary_that_inhibits_anything_is_a_miss(guardian: Guardian) -> None:
     found = misses(judged(seen, play(seen, guardian), WARNING))
 
     assert "Slow is inhibited by Canary" in found
+
+
+@pytest.mark.parametrize(
+    ("critical", "warning", "lost"),
+    [
+        ("a", "b", ""),  # of different things: not inhibited at all
+        ("a", "a", ""),  # of the same thing, the page says enough
+        ("", "", "Slow is inhibited by Down"),  # of nothing that is known
+    ],
+)
+def test_inhibition_looks_at_the_labels_of_live_series(
+    guardian: Guardian, critical: str, warning: str, lost: str
+) -> None:
+    inhibit = {"source_matchers": ['alertname="Down"'], "target_matchers": ['severity="warning"']}
+    rules = (
+        replace(RULES[0], series=({"zone": critical},)),
+        replace(RULES[1], series=({"zone": warning},)),
+    )
+
+    def edit(config: Document) -> None:
+        config["inhibit_rules"] = [{**inhibit, "equal": ["zone"]}]
+        # Otherwise Down goes to the chat, too, and is enough.
+        next(routes(config, "chat"))["matchers"] = ['severity="warning"']
+
+    seen = running(edit, rules)
+    paged = CRITICAL.model_copy(update={"channels": [["pager"]], "budget_s": 2.0})
+    told = WARNING.model_copy(update={"may_be_muted": False})
+    policy = POLICY.model_copy(update={"severities": {"critical": paged, "warning": told}})
+    evidence = Evidence()
+    replay = shadow.replay(seen, policy, peer(), guardian)
+    suite("alerting.test_routing").test_routing(told, seen, lambda _: replay, policy, evidence)
+
+    assert all(alert.agrees for alert in replay.alerts)
+    assert bool(of(replay, "Slow").held_by) is (critical == warning)
+    assert lost in misses(evidence)
+    assert bool(misses(evidence)) is bool(lost)
 
 
 def test_an_expression_that_cannot_be_computed_is_replayed(guardian: Guardian) -> None:
@@ -151,12 +197,23 @@ def test_routes_that_were_computed_wrongly_are_an_error(guardian: Guardian) -> N
     seen = running()
     replay = play(seen, guardian)
     wrong = [
-        Replayed(a.labels, a.is_test, a.receivers, frozenset({"x"}), a.deliveries, (), ())
+        Replayed(a.labels, a.is_test, a.receivers, frozenset({"x"}), a.deliveries, ())
         for a in replay.alerts
     ]
 
     with pytest.raises(NoData, match="Down goes to chat, pager, sms"):
         judged(seen, Replay(tuple(wrong), "0.25.0", 0.0)).conclude()
+
+
+def test_time_zones_are_brought_along(tmp_path: Path, guardian: Guardian) -> None:
+    zoned = [{"name": "night", "time_intervals": [{"location": "Europe/Berlin"}]}]
+    config = running(lambda c: c.update(time_intervals=zoned)).config
+    assert config.zones == {"Europe/Berlin"}
+
+    plain = {"route": {"receiver": "a"}, "receivers": [{"name": "a"}], "time_intervals": zoned}
+    text = json.dumps(plain)
+    with PrivateAlertmanager.start(tmp_path, text, guardian, config.zones):
+        assert (tmp_path / "zoneinfo/Europe/Berlin").read_bytes().startswith(b"TZif")
 
 
 def test_a_configuration_that_it_rejects_is_an_error(tmp_path: Path, guardian: Guardian) -> None:

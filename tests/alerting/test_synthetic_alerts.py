@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -11,7 +12,13 @@ import pytest
 from readiness.areas.alerting.config import SyntheticProbe, probed_channels
 from readiness.areas.alerting.probes.end_to_end import CanaryPlan, walk
 from readiness.areas.alerting.probes.outages import next_beat
-from readiness.areas.alerting.probes.synthetic import new_probe, synthetic, travel
+from readiness.areas.alerting.probes.pages import dead_ends, failures, is_reached, planned, send
+from readiness.areas.alerting.probes.synthetic import (
+    new_probe,
+    silence_round_trip,
+    synthetic,
+    travel,
+)
 from readiness.areas.alerting.probes.webhooks import OK, DrillPlan, answered
 from readiness.config.base.watching import Alertmanager
 from readiness.config.loading import load
@@ -19,8 +26,10 @@ from readiness.config.models import Config
 from readiness.lib.alertmanager import Peer
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import CouldNotMeasure, NoData, SafetyRefusal, Unreachable
+from readiness.model.evidence import Evidence
 from readiness.reference.system import ReferenceSystem
 from readiness.servers.files import Document
+from tests.support.monitored_service import misses, suite
 
 pytestmark = pytest.mark.contract
 
@@ -106,6 +115,75 @@ def test_an_alert_arrives_once_and_nothing_of_it_is_left(target: Config) -> None
     assert held(target) == 0
 
 
+def test_no_check_waits_longer_than_agreed_for_the_route(
+    target: Config, guardian: Guardian
+) -> None:
+    settings, probe = parts(target)
+    hurried = settings.model_copy(update={"wait_max_s": 1.0})
+    with synthetic(hurried, probe) as sender:
+        trip = travel(sender, probed_channels(target), probe.budget_s)
+    assert all(arrival.fired for arrival in trip.arrivals.values())
+    assert trip.too_long
+    assert "group_interval of the route to readiness-probe is 2s" in trip.too_long.message
+
+    with pytest.raises(NoData, match="group_interval"):
+        silence_round_trip(hurried, probe, probed_channels(target))
+    plan = CanaryPlan.of(target)
+    soon = plan.prometheus.model_copy(update={"wait_max_s": 1.0})
+    with pytest.raises(NoData, match="would have to wait for"):
+        walk(replace(plan, prometheus=soon), guardian)
+
+
+def test_a_page_reaches_the_real_receivers_of_those_who_consented(target: Config) -> None:
+    assert target.alertmanager
+    assert target.alerting
+    channels = target.alerting.channels
+    plan = planned(target.alertmanager, target.alerting, channels["pagerduty"])
+    assert plan
+    assert plan.name == "critical"
+    assert not is_reached(plan, channels["pagerduty"])
+
+    outcome = send(plan)
+    for name, receiver in (("pagerduty", "pagerduty"), ("slack", "slack"), ("email", "email")):
+        seen = outcome(channels[name])
+        assert (seen.receivers, seen.failed) == ((receiver,), "")
+        assert seen.after_s is not None
+    assert failures(plan, channels["pagerduty"]) == ""
+
+    silent = channels["slack"].model_copy(update={"test_page": False})
+    policy = target.alerting.model_copy(update={"channels": {**channels, "slack": silent}})
+    with pytest.raises(SafetyRefusal, match=r"would also notify slack/slack\[0\]"):
+        send(replace(plan, policy=policy))
+
+    judge = suite("alerting.test_delivery")._judge_page
+    assert dead_ends(plan, channels["pagerduty"]) == ""
+    with pytest.raises(NoData, match="the real receivers of slack are not proven") as refused:
+        judge(silent, target, lambda _: outcome, Evidence())
+    assert "set `test_page = true` there" in (refused.value.remedy or "")
+    evidence = Evidence()
+    judge(channels["slack"], target, lambda _: outcome, evidence)
+    assert misses(evidence) == ""
+
+
+def test_an_address_that_knows_no_such_path_is_told_without_its_secrets(
+    system: ReferenceSystem, target: Config
+) -> None:
+    inbox = system.inbox_url or ""
+
+    def edit(document: Document) -> None:
+        receiver = next(r for r in document["receivers"] if r["name"] == "pagerduty")
+        receiver["pagerduty_configs"][0]["url"] = f"{inbox}/?key=secret"
+
+    assert target.alertmanager
+    assert target.alerting
+    channel = target.alerting.channels["pagerduty"]
+    plan = planned(target.alertmanager, target.alerting, channel)
+    assert plan
+    with system.levers.edit_alertmanager(edit):
+        host = inbox.removeprefix("http://")
+        assert dead_ends(plan, channel) == f"pagerduty/pagerduty[0] at {host} answers 404"
+
+
 def test_a_killed_run_leaves_an_alert_that_ends_by_itself(
     system: ReferenceSystem, target: Config
 ) -> None:
@@ -114,6 +192,7 @@ def test_a_killed_run_leaves_an_alert_that_ends_by_itself(
 import os, signal, sys
 from pathlib import Path
 from readiness.config.loading import load
+from readiness.areas.alerting.probes.pages import dead_ends, failures, is_reached, planned, send
 from readiness.areas.alerting.probes.synthetic import synthetic
 config = load(Path(sys.argv[1]), os.environ).config
 with synthetic(config.alertmanager, config.alerting.probe) as sender:

@@ -64,7 +64,7 @@ def scraped(client: Prometheus) -> int:
 @pytest.fixture
 def watcher(watched: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Prometheus]:
     monkeypatch.setattr(outside, "_PATIENCE_S", 0.5)
-    monkeypatch.setattr(scraping, "_LONGEST_WAIT_S", 1.0)
+    monkeypatch.setattr(scraping, "_patience_s", lambda *_: 1.0)
     with Prometheus(watched) as client:
         yield client
 

@@ -1,9 +1,9 @@
 """Alertmanager's running configuration (0.16 to 0.28), parsed, and a harmless copy of it."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -16,6 +16,7 @@ from readiness.model.errors import NoData
 ALL_LABELS: Final = "..."
 _SENDS_NO_RESOLVED: Final = {"email", "slack", "wechat"}
 _SUFFIX: Final = "_configs"
+_ADDRESSES: Final = ("url", "api_url", "webhook_url")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,13 @@ class Integration:
     kind: str  # as in `KIND_configs`
     index: int  # its place among those of its kind in the receiver, from 0
     send_resolved: bool  # whether it sends the end of an alert, too
+    # Where it sends, with all secrets in its path; empty if Alertmanager does not show it.
+    address: str = field(default="", compare=False, repr=False)
+
+    @property
+    def resolves_by_default(self) -> bool:
+        """Whether it sends the end unless that is switched off."""
+        return self.kind not in _SENDS_NO_RESOLVED
 
     def __str__(self) -> str:
         return f"{self.kind}[{self.index}]"
@@ -93,7 +101,7 @@ class InhibitRule:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Config:
     """The parts of one Alertmanager's configuration that decide what is notified, and when."""
 
@@ -101,6 +109,26 @@ class Config:
     receivers: Mapping[str, Receiver]
     inhibit_rules: tuple[InhibitRule, ...]
     intervals: Mapping[str, tuple[TimeInterval, ...]]
+    # The routes of labels that were asked for before: hundreds of rules differ in labels that no
+    # route looks at.
+    known: dict[tuple[str, ...], list[Hop]] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def matched(self) -> tuple[str, ...]:
+        """The labels that any route looks at."""
+        return tuple(sorted(set(_matched(self.root))))
+
+    @property
+    def zones(self) -> frozenset[str]:
+        """The time zones of its intervals."""
+        return frozenset(one.zone.key for parts in self.intervals.values() for one in parts)
+
+
+def _matched(route: Route) -> Iterator[str]:
+    for matcher in route.matchers:
+        yield matcher.name
+    for child in route.routes:
+        yield from _matched(child)
 
 
 def _or(empty: list[Any] | dict[str, Any]) -> BeforeValidator:
@@ -210,8 +238,11 @@ def _receiver(receiver: _Receiver) -> Receiver:
         kind = key.removesuffix(_SUFFIX)
         for index, settings in enumerate(value):
             written = settings.get("send_resolved") if isinstance(settings, dict) else None
+            known = settings if isinstance(settings, dict) else {}
+            shown = (str(known.get(name, "")) for name in _ADDRESSES)
+            address = next((text for text in shown if text.startswith("http")), "")
             resolved = kind not in _SENDS_NO_RESOLVED if written is None else written == "true"
-            found.append(Integration(kind, index, resolved))
+            found.append(Integration(kind, index, resolved, address))
     return Receiver(receiver.name, tuple(found))
 
 

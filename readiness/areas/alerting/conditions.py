@@ -368,6 +368,7 @@ def _in_month(wanted: Range, day: date) -> bool:
     return begin <= length and max(begin, -length) <= day.day <= min(end, length)
 
 
+@lru_cache(maxsize=64)
 def _constant(zone: ZoneInfo, start: datetime, end: datetime) -> list[Span]:
     """The time between two instants, cut where the zone's offset changes."""
     cuts, at = [start], start

@@ -180,6 +180,17 @@ class Channel(Named):
     inbox: Inbox | None = Field(
         None, description="where its messages can be read; none: only its routes are judged"
     )
+    test_page: bool = Field(
+        False,
+        description="consent: whether alerting.delivery may notify the real receivers, too, with a"
+        " page that says that it is a test; without it they are not proven, since synthetic alerts"
+        " have a receiver of their own",
+    )
+    real_inbox: Inbox | None = Field(
+        None,
+        description="where the messages of its real receivers can be read, if `inbox` shows only"
+        " those of synthetic alerts, as a Slack channel for tests",
+    )
     resolves: bool = Field(True, description="whether it must show the end of an alert, too")
     resolved_text: Text = Field(
         "resolve", description="what only the message of an ended alert contains, in any case"

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 import promql_parser
 from promql_parser import (
+    AggModifier,
     AggModifierType,
     AggregateExpr,
     BinaryExpr,
@@ -372,3 +373,61 @@ def _union(parts: Iterable[frozenset[str] | None]) -> frozenset[str] | None:
             return None
         together |= part
     return together
+
+
+def sources(expression: str) -> str:
+    """An expression with the labels of all series that this one can give, whatever their values.
+
+    Comparisons are left out; what is absent is taken as being so.
+    """
+    return _sources(parse(expression))
+
+
+def _sources(node: Expr) -> str:
+    node = bare(node)
+    if number(node) is not None:
+        return "vector(1)"
+    match node:
+        case BinaryExpr():
+            return _sources_of_sides(node)
+        case AggregateExpr() if str(node.op) in _KEEP_ALL:
+            return _sources(node.expr)
+        case AggregateExpr() if str(node.op) != "count_values":
+            kept = _written(node.modifier) if node.modifier else ""
+            return f"group {kept} ({_sources(node.expr)})"
+        case Call() if node.func.name in _ABSENT:
+            return _as_absent(node)
+        case _:
+            return node.prettify()
+
+
+def _sources_of_sides(node: BinaryExpr) -> str:
+    symbol, matching = operator(node), node.modifier.matching if node.modifier else None
+    if symbol == "or":
+        return f"({_sources(node.lhs)}) or ({_sources(node.rhs)})"
+    if symbol in SETS or number(node.rhs) is not None:
+        return _sources(node.lhs)
+    if number(node.lhs) is not None:
+        return _sources(node.rhs)
+    if symbol not in COMPARISONS:
+        return node.prettify()
+    many = node.modifier and node.modifier.group_labels is not None
+    if matching is None or many:
+        return _sources(node.lhs)
+    word = "by" if matching.type == LabelModifierType.Include else "without"
+    return f"group {word} ({', '.join(matching.labels)}) ({_sources(node.lhs)})"
+
+
+def _written(modifier: AggModifier) -> str:
+    word = "by" if modifier.type == AggModifierType.By else "without"
+    return f"{word} ({', '.join(modifier.labels)})"
+
+
+def _as_absent(node: Call) -> str:
+    """The one series of `absent()`: the labels that it asks for with `=`."""
+    asked = {m.name: m.value for s in selectors(node.prettify()) for m in s.matches if m.op == "="}
+    found = "vector(1)"
+    for name, value in asked.items():
+        quoted = Match(name, "=", value.replace("$", "$$"))
+        found = f'label_replace({found}, "{name}", {str(quoted).partition("=")[2]}, "", "")'
+    return found

@@ -3,8 +3,8 @@
 import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from readiness.areas.alerting.alertmanager_config import Config, Hop, InhibitRule, Route
@@ -26,7 +26,10 @@ def routes_of(config: Config, labels: Labels) -> list[Hop]:
     Raises:
         NoData: a regular expression on the way cannot be evaluated here.
     """
-    return _matching(config.root, labels)
+    key = tuple(labels.get(name, "") for name in config.matched)
+    if key not in config.known:
+        config.known[key] = _matching(config.root, labels)
+    return config.known[key]
 
 
 def _matching(route: Route, labels: Labels) -> list[Hop]:
@@ -128,12 +131,46 @@ def holds(rule: InhibitRule, source: Labels, target: Labels) -> bool:
     return not (all_match(rule.source, target) and all_match(rule.target, source))
 
 
-def holders(config: Config, target: Labels, others: Iterable[Labels]) -> list[Labels]:
-    """The ones of `others` that inhibit an alert."""
-    rules = [rule for rule in config.inhibit_rules if all_match(rule.target, target)]
-    if not rules:
-        return []
-    return [other for other in others if any(holds(rule, other, target) for rule in rules)]
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """An alert that inhibits another one."""
+
+    labels: Labels
+    # Whether both have one of the labels in `equal`, so that they are about the same thing; labels
+    # that both lack are equal, too.
+    about_the_same: bool
+
+
+class Inhibition:
+    """Which of some alerts inhibit which others, while all of them fire."""
+
+    def __init__(self, config: Config, alerts: Sequence[Labels]) -> None:
+        self._alerts = alerts
+        self._sources = [(rule, self._by_equal(rule)) for rule in config.inhibit_rules]
+
+    def _by_equal(self, rule: InhibitRule) -> dict[tuple[str, ...], list[Labels]]:
+        found: dict[tuple[str, ...], list[Labels]] = {}
+        for alert in self._alerts:
+            if all_match(rule.source, alert):
+                found.setdefault(_equal(rule, alert), []).append(alert)
+        return found
+
+    def holders(self, target: Labels) -> list[Holder]:
+        """The alerts that inhibit one.
+
+        Raises:
+            NoData: a regular expression cannot be evaluated here.
+        """
+        return [
+            Holder(source, about_the_same=any(_equal(rule, target)))
+            for rule, sources in self._sources
+            for source in sources.get(_equal(rule, target), ())
+            if holds(rule, source, target)
+        ]
+
+
+def _equal(rule: InhibitRule, alert: Labels) -> tuple[str, ...]:
+    return tuple(alert.get(name, "") for name in rule.equal)
 
 
 def names_one_source(rule: InhibitRule) -> bool:
@@ -176,13 +213,32 @@ def refuse_unless_contained(
             f" {receiver}, group_by: ['...'], group_wait: 0s, group_interval: 20s, and no"
             " `continue`",
         )
+    refuse_to_inhibit(config, labels, unique={ALERT_NAME, unique}, where=where)
+
+
+def refuse_to_inhibit(
+    config: Config, labels: Mapping[str, str], *, unique: Collection[str], where: str
+) -> None:
+    """Refuse an alert of ours that would inhibit real ones.
+
+    Args:
+        config: of the Alertmanager that would get it.
+        labels: of the alert.
+        unique: the labels whose values no other alert has.
+        where: the address of that Alertmanager.
+
+    Raises:
+        SafetyRefusal: it would.
+        NoData: that cannot be computed.
+    """
     for rule in config.inhibit_rules:
-        # It can inhibit alerts that have neither its name nor its unique label.
-        if all_match(rule.source, labels) and not {ALERT_NAME, unique} & set(rule.equal):
+        # It can inhibit alerts that have neither its name nor its other labels.
+        if all_match(rule.source, labels) and not set(unique) & set(rule.equal):
+            own = min(set(unique) - {ALERT_NAME})
             raise SafetyRefusal(
                 f"a synthetic alert would inhibit real alerts, by {rule}: nothing was sent",
                 where=where,
-                remedy=f"""add '{unique}=""' to the source_matchers of that rule""",
+                remedy=f"""add '{own}=""' to the source_matchers of that rule""",
             )
 
 
@@ -199,11 +255,22 @@ class LiveRule:
     # Those that its alerts have for sure, `alertname` and the external ones among them; templates
     # are not filled in.
     labels: Mapping[str, str]
+    query: str = ""  # its expression, if it is known
+    # What its series add, as far as inhibition asks for it, each set once; None if that is unknown.
+    series: tuple[Mapping[str, str], ...] | None = None
+
+    @property
+    def instances(self) -> list[dict[str, str]]:
+        """The labels of its alerts, with a placeholder for each template."""
+        known = [{}] if self.series is None else self.series
+        return [{**series, **placed(self.labels)} for series in known]
 
     @staticmethod
-    def of(name: str, labels: Mapping[str, str], external: Mapping[str, str]) -> "LiveRule":
+    def of(
+        name: str, labels: Mapping[str, str], external: Mapping[str, str], query: str = ""
+    ) -> "LiveRule":
         """A rule with the labels that its alerts get on their way."""
-        return LiveRule(name, labels_of(name, labels, external))
+        return LiveRule(name, labels_of(name, labels, external), query)
 
     @property
     def severity(self) -> str:
@@ -212,7 +279,43 @@ class LiveRule:
 
     def at(self, severity: str) -> "LiveRule":
         """The same with that severity, for a rule that has a template there."""
-        return LiveRule(self.name, {**self.labels, SEVERITY: severity})
+        return replace(self, labels={**self.labels, SEVERITY: severity})
+
+
+def unknown_to_all(rule: InhibitRule, rules: Iterable[LiveRule]) -> bool:
+    """Whether no alert that an inhibition rule is about has any of the labels in `equal`."""
+    about = [
+        (one, labels)
+        for one in rules
+        for labels in one.instances
+        if all_match(rule.source, labels) or all_match(rule.target, labels)
+    ]
+    if not about or not rule.equal or any(one.series is None for one, _ in about):
+        return False
+    return not any(any(_equal(rule, labels)) for _, labels in about)
+
+
+def two_in_a_group(group_by: Sequence[str], rules: Sequence[LiveRule]) -> list[str]:
+    """The names of two rules whose alerts can fall into the same group; empty if there are none.
+
+    A label that a rule does not set, or sets with a template, may have any value.
+    """
+    if ALERT_NAME in group_by:
+        return []
+    known = [
+        (rule.name, {n: rule.labels[n] for n in group_by if _is_fixed(rule.labels, n)})
+        for rule in rules
+    ]
+    for number, (name, labels) in enumerate(known):
+        for other, theirs in known[number + 1 :]:
+            shared = labels.keys() & theirs.keys()
+            if name != other and all(labels[n] == theirs[n] for n in shared):
+                return [name, other]
+    return []
+
+
+def _is_fixed(labels: Labels, name: str) -> bool:
+    return name in labels and _TEMPLATE not in labels[name]
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,11 +74,21 @@ class Model(BaseModel):
         allow_inf_nan=False,
         hide_input_in_errors=True,
         arbitrary_types_allowed=True,
+        defer_build=True,  # until the defaults are to be validated, too; see below
     )
     conditions: ClassVar[Mapping[str, str]] = {}
     """For each property that a check may need: what a table without it would have to declare."""
     place: ClassVar[str] = ""
     """The table's place in the file, as `backup.shop`; the loader sets it."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: object) -> None:
+        """Validate the defaults, as what a file says is: the default 15 of a float is 15.0.
+
+        An empty text, list or table is what was left out, and need not be valid.
+        """
+        for field in cls.model_fields.values():
+            field.validate_default = field.default not in ("", [], {})
 
     def deciding(self, key: str) -> str:
         """The key for a message, and whether it has its default.

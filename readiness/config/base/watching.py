@@ -81,6 +81,10 @@ class Prometheus(Model):
     up_min_share: Share = Field(
         0.99, description="share of the scrapes within `window_s` that must have succeeded"
     )
+    wait_max_s: Positive = Field(
+        60, description="seconds that a check waits at most for what your intervals decide, as an"
+        " evaluation or a scrape; what takes longer is judged on paper, or is an error"
+    )  # fmt: skip
     samples_max: Count = Field(20_000, description="maximal samples of one scrape of one target")
     overhead_max_share: Share = Field(
         0.01, description="share of time that being scraped may take: duration by interval, CPU"
@@ -107,6 +111,10 @@ class Alertmanager(Model):
     peer_timeout_s: Positive = Field(
         15, description="seconds; --cluster.peer-timeout: how long each position waits for the last"
     )
+    wait_max_s: Positive = Field(
+        60, description="seconds that a check waits at most because `group_wait` and"
+        " `group_interval` of the routes of synthetic alerts say so"
+    )  # fmt: skip
     stop_peer: Command | None = Field(
         None, description="the command that stops the first peer (alerting.failover)"
     )

@@ -112,6 +112,10 @@ class Prometheus:
     def __exit__(self, *exception: object) -> None:
         self._session.__exit__(*exception)
 
+    def patience_s(self, needed_s: float) -> float:
+        """Seconds to wait for what its intervals decide: `wait_max_s` at most."""
+        return min(needed_s, self.settings.wait_max_s)
+
     def targets(self) -> tuple[Target, ...]:
         """The active targets."""
         return self._read(_TARGETS, "/api/v1/targets", {"state": "active"}).active

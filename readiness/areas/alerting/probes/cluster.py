@@ -1,17 +1,20 @@
 """Alertmanager as it runs: its configuration, its cluster, and what Prometheus hands to it."""
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final, TypeVar
 
 from readiness.areas.alerting import alertmanager_config as alertmanager
+from readiness.areas.alerting import promql, reach
 from readiness.areas.alerting.config import Config, SeverityPolicy
-from readiness.areas.alerting.probes.rules import patience_s
-from readiness.areas.alerting.reach import LiveRule
+from readiness.areas.alerting.reach import SEVERITY, LiveRule
 from readiness.config.base.watching import Alertmanager
+from readiness.config.base.watching import Prometheus as PrometheusSettings
 from readiness.lib import http
 from readiness.lib.alertmanager import HeldAlert, Peer, Silence, Status
 from readiness.lib.durations import prometheus_seconds
@@ -84,9 +87,56 @@ def read_running(target: Config) -> Running:
         url=url,
         version=status.version,
         text=status.config,
-        rules=tuple(LiveRule.of(rule.name, rule.labels, external) for rule in rules),
+        rules=tuple(LiveRule.of(rule.name, rule.labels, external, rule.query) for rule in rules),
         probe_label=probe.label if probe else "",
     )
+
+
+def with_series(running: Running, settings: PrometheusSettings) -> Running:
+    """The same rules with the labels of their live series, as far as inhibition asks for them.
+
+    A rule without a series now is taken to have none of these labels if its expression cannot give
+    them; else it has no alerts.
+
+    Raises:
+        CouldNotMeasure: Prometheus does not answer.
+    """
+    asked = sorted(
+        {
+            name
+            for rule in running.config.inhibit_rules
+            for name in (*rule.equal, *(matcher.name for matcher in (*rule.source, *rule.target)))
+        }
+        - {reach.ALERT_NAME, SEVERITY}
+    )
+    if not asked:
+        return running
+    known: dict[str, tuple[Mapping[str, str], ...] | None] = {}
+    most = max(1, min(_MOST_SETS, _MOST_ALERTS // len(running.rules)))
+    with Prometheus(settings) as prometheus:
+        for query in {rule.query for rule in running.rules if rule.query}:
+            known[query] = _series(prometheus, query, asked, most)
+    rules = (replace(rule, series=known.get(rule.query, rule.series)) for rule in running.rules)
+    return replace(running, rules=tuple(rules))
+
+
+def _series(
+    prometheus: Prometheus, query: str, asked: Sequence[str], most: int
+) -> tuple[Mapping[str, str], ...] | None:
+    try:
+        possible = promql.possible_labels(query)
+        if possible is not None and possible.isdisjoint(asked):
+            return ({},)
+        found = prometheus.query(f"group by ({', '.join(asked)}) ({promql.sources(query)})")
+    except NoData:  # what this reader of PromQL does not know: the rule's own labels count
+        return None
+    # Sorted, so that those that are left are of the same things for all rules.
+    labels = sorted((sample.labels for sample in found), key=lambda at: sorted(at.items()))
+    return tuple(labels[:most])
+
+
+_MOST_SETS: Final = 20
+_MOST_ALERTS: Final = 2000
 
 
 def _first_status(settings: Alertmanager) -> tuple[str, Status]:
@@ -193,12 +243,12 @@ def _loaded(peer: Peer) -> Loaded:
 
 _OK: Final = 200
 _NAME: Final = "alertname"
-_LONGEST_WAIT_S: Final = 180.0
 _SLACK_S: Final = 5.0
 # Prometheus's discovery looks around every 5 s.
 _DISCOVERY_S: Final = 10.0
 _SENT: Final = "prometheus_notifications_sent_total"
 _FAILED: Final = ("prometheus_notifications_errors_total", "prometheus_notifications_dropped_total")
+_STARTED: Final = "process_start_time_seconds"
 _QUEUED: Final = "prometheus_notifications_queue_length"
 _ROOM: Final = "prometheus_notifications_queue_capacity"
 
@@ -254,6 +304,7 @@ class Unknown:
 
     alert: Mapping[str, str]
     peer: str
+    since: float  # Unix time at which its condition began to hold
 
     def __str__(self) -> str:
         inside = ", ".join(f"{k}={v}" for k, v in sorted(self.alert.items()) if k != _NAME)
@@ -274,7 +325,7 @@ def handed_over(prometheus: Prometheus, settings: Alertmanager) -> Handed:
     Labels that Prometheus adds or removes on the way do not matter; shared ones must agree.
 
     Raises:
-        NoData: nothing fires.
+        NoData: nothing fires, or what is missing need not have been sent again yet.
     """
 
     def look() -> Handed:
@@ -282,16 +333,37 @@ def handed_over(prometheus: Prometheus, settings: Alertmanager) -> Handed:
         missing = [m for url in settings.urls for m in _unknown(firing, url, settings)]
         return Handed(len(firing), tuple(missing))
 
-    seen = until(
-        look, lambda now: now.firing > 0 and not now.unknown, within_s=_resent_s(prometheus)
-    )
+    needed_s = _resent_s(prometheus)
+    within_s = prometheus.patience_s(needed_s)
+    seen = until(look, lambda now: now.firing > 0 and not now.unknown, within_s=within_s)
     if not seen.firing:
         raise NoData(
             "no alert fires in Prometheus, so that the path to Alertmanager cannot be judged",
             where=f"{prometheus.url}/alerts",
             remedy="load a rule that always fires: alert: Watchdog, expr: vector(1)",
         )
+    if seen.unknown and within_s < needed_s:
+        _refuse_if_new(prometheus, settings, seen.unknown, needed_s)
     return seen
+
+
+def _refuse_if_new(
+    prometheus: Prometheus, settings: Alertmanager, unknown: Sequence[Unknown], needed_s: float
+) -> None:
+    """An alert that has just begun, or was sent to a peer before its start, will be sent again."""
+    now, since = prometheus.now(), [prometheus.runtime().last_config.timestamp()]
+    for url in settings.urls:
+        with Peer(url, settings) as peer:
+            since.append(peer.status().uptime.timestamp())
+    began = max(*since, *(one.since for one in unknown))
+    if now - began < needed_s:
+        raise NoData(
+            f"{unknown[0]} is missing, and Prometheus sends it again {needed_s:.0f} s after the"
+            f" last change, {now - began:.0f} s ago",
+            where=f"{prometheus.url}/alerts",
+            remedy=f"run the gate again later, or set `wait_max_s = {needed_s:.0f}` in"
+            " [prometheus]",
+        )
 
 
 def _unknown(firing: Sequence[Alert], url: str, settings: Alertmanager) -> Iterable[Unknown]:
@@ -299,7 +371,7 @@ def _unknown(firing: Sequence[Alert], url: str, settings: Alertmanager) -> Itera
         held = peer.alerts()
     for alert in firing:
         if not any(_same(alert.labels, known) for known in held):
-            yield Unknown(alert.labels, url)
+            yield Unknown(alert.labels, url, alert.active_at.timestamp())
 
 
 def _same(labels: Mapping[str, str], held: HeldAlert) -> bool:
@@ -314,8 +386,12 @@ def resend_delay_s(prometheus: Prometheus) -> float:
 
 def _resent_s(prometheus: Prometheus) -> float:
     """Seconds within which an alert that fires is sent again."""
-    waits_s = resend_delay_s(prometheus) + patience_s(prometheus.rules())
-    return min(waits_s + _SLACK_S, _LONGEST_WAIT_S)
+    return resend_delay_s(prometheus) + 2 * _turn_s(prometheus) + _SLACK_S
+
+
+def _turn_s(prometheus: Prometheus) -> float:
+    """Seconds within which every group of rules is evaluated once."""
+    return max((group.interval_s for group in prometheus.rules()), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,27 +416,63 @@ class _Counters:
         return min((self.sent.get(a, 0.0) - before.sent.get(a, 0.0) for a in to), default=0.0)
 
 
-def watch_sending(prometheus: Prometheus) -> Sent:
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The first reading of its own counters."""
+
+    counters: _Counters
+    at: float  # on the clock `time.monotonic`
+
+
+def begin(prometheus: Prometheus) -> Begun | None:
+    """Read its counters before something else is waited for.
+
+    None if they cannot be read, or before it has found an Alertmanager: it drops alerts then.
+    """
+    with suppress(CouldNotMeasure):
+        if prometheus.alertmanagers():
+            return Begun(_counters(prometheus), time.monotonic())
+    return None
+
+
+def watch_sending(prometheus: Prometheus, begun: Begun | None = None) -> Sent:
     """Read its own counters twice, with at least one attempt at every Alertmanager between them.
 
-    Every group of rules is evaluated meanwhile: only the alert of one group may be lost.
+    Every group of rules is evaluated meanwhile: only the alert of one group may be lost. Where that
+    takes longer than `wait_max_s`, the first reading is taken from its history.
 
     Raises:
-        NoData: it sends nothing in the time within which it must send again, or lacks the counters.
+        NoData: it sends nothing in the time within which it must send again, or lacks the counters,
+            or that time is too long and it has no history of itself.
     """
     # After a start or a reload it has found none yet, and drops what fires meanwhile.
     to = until(prometheus.alertmanagers, bool, within_s=_DISCOVERY_S)
-    turn_s = max((group.interval_s for group in prometheus.rules()), default=0.0)
-    turn_over = time.monotonic() + turn_s
-    before = _counters(prometheus)
+    needed_s = max(_turn_s(prometheus), _resent_s(prometheus))
+    past = _past(prometheus, needed_s) if needed_s > prometheus.settings.wait_max_s else None
+    if past and past.lost < _counters(prometheus).lost:
+        past = None  # what was lost then may be mended: only what is lost now counts
+    # What went on meanwhile need not be waited for again.
+    began = begun if begun and begun.counters.sent.keys() >= set(to) else None
+    turn_over = (began.at if began else time.monotonic()) + _turn_s(prometheus)
+    before = past or (began.counters if began else _counters(prometheus))
+
+    def watched(now: _Counters) -> bool:
+        return now.since(before, to) > 0 and (past is not None or time.monotonic() > turn_over)
+
     after = until(
         lambda: _counters(prometheus),
-        lambda now: (
-            now.lost > before.lost or (now.since(before, to) > 0 and time.monotonic() > turn_over)
-        ),
-        within_s=max(turn_s, _resent_s(prometheus)),
+        lambda now: now.lost > before.lost or watched(now),
+        within_s=prometheus.patience_s(needed_s),
     )
     sent, lost = sum(after.sent.values()) - sum(before.sent.values()), after.lost - before.lost
+    if lost <= 0 and not watched(after) and needed_s > prometheus.settings.wait_max_s:
+        raise NoData(
+            f"what Prometheus hands over shows after {needed_s:.0f} s only: its rules' longest"
+            " interval and --rules.alert.resend-delay",
+            where=f"{prometheus.url}/metrics: {_SENT}",
+            remedy="let Prometheus scrape itself, so that it has a history, shorten the interval,"
+            f" or set `wait_max_s = {needed_s:.0f}` in [prometheus]",
+        )
     if min(sent, lost) < 0 or max(sent, lost) <= 0:
         raise NoData(
             "Prometheus handed over no alert while it was watched",
@@ -369,6 +481,31 @@ def watch_sending(prometheus: Prometheus) -> Sent:
             " Alertmanager in prometheus.yml",
         )
     return Sent(sent, lost, after.queued)
+
+
+def _past(prometheus: Prometheus, ago_s: float) -> _Counters | None:
+    """What it had counted some time ago: by its history of itself, or nothing was lost since then.
+
+    None if neither is known, as shortly after its start.
+    """
+    own = prometheus.metrics().samples
+    started = next((v for series, v in own.items() if series.name == _STARTED), math.inf)
+    if prometheus.now() - started < ago_s:
+        return None
+    if not sum(value for series, value in own.items() if series.name in _FAILED):
+        return _Counters({}, 0.0, 0.0)
+    names = "|".join((_SENT, *_FAILED))
+    found = prometheus.query(
+        f'{{__name__=~"{names}"}} offset {ago_s:.0f}s and on (job, instance)'
+        f" ({_STARTED} == {started!r})"
+    )
+    lost = [s.value for s in found if s.labels.get("__name__") in _FAILED]
+    sent = {
+        s.labels.get("alertmanager", "").partition("/api/")[0]: s.value
+        for s in found
+        if s.labels.get("__name__") == _SENT
+    }
+    return _Counters(sent, sum(lost), 0.0) if lost else None
 
 
 def _counters(prometheus: Prometheus) -> _Counters:

@@ -177,7 +177,7 @@ def _prepared(plan: CanaryPlan, probe: str, prometheus: Prometheus, peers: Seque
                 config, possible, receiver=plan.probe.receiver, unique=label, where=peer.url
             )
             hops += routes_of(config, possible)
-    return Walk(
+    seen = Walk(
         probe=probe,
         group=group,
         rule=rule,
@@ -185,6 +185,36 @@ def _prepared(plan: CanaryPlan, probe: str, prometheus: Prometheus, peers: Seque
         group_wait_s=max(hop.group_wait_s for hop in hops),
         group_interval_s=max(hop.group_interval_s for hop in hops),
     )
+    _refuse_long_waits(seen, plan)
+    return seen
+
+
+def _refuse_long_waits(seen: Walk, plan: CanaryPlan) -> None:
+    """Nothing breaches if the way would take longer than was agreed.
+
+    Raises:
+        NoData: the times of the rule or of its route are longer than `wait_max_s`.
+    """
+    rule = seen.rule.name
+    _refuse_long(f"`for` and the intervals of {rule}", seen.detection_s, plan.prometheus)
+    _refuse_long(f"group_wait of the route of {rule}", seen.group_wait_s, plan.alertmanager)
+
+
+def refuse_long_end(seen: Walk, plan: CanaryPlan) -> None:
+    """The same for the end of the alert, which comes with the group's next turn."""
+    name = f"group_interval of the route of {seen.rule.name}"
+    _refuse_long(name, seen.group_interval_s, plan.alertmanager)
+
+
+def _refuse_long(what: str, seconds: float, settings: PrometheusSettings | Alertmanager) -> None:
+    if seconds > settings.wait_max_s:
+        raise NoData(
+            f"a check would have to wait for {seconds:.0f} s: {what}; limit"
+            f" {settings.wait_max_s:g} s ({settings.deciding('wait_max_s')})",
+            where="[alerting.canary]",
+            remedy=f"shorten it for the canary, or set `wait_max_s = {seconds:.0f}` in"
+            f" [{settings.name}]",
+        )
 
 
 def _rule(prometheus: Prometheus, name: str) -> tuple[RuleGroup, Rule]:

@@ -18,7 +18,13 @@ from readiness.areas.alerting.inboxes import (
     watch,
 )
 from readiness.areas.alerting.probes.cluster import resend_delay_s
-from readiness.areas.alerting.probes.end_to_end import CanaryPlan, Walk, reversibly, walking
+from readiness.areas.alerting.probes.end_to_end import (
+    CanaryPlan,
+    Walk,
+    refuse_long_end,
+    reversibly,
+    walking,
+)
 from readiness.areas.alerting.probes.synthetic import Synthetic, new_probe, synthetic
 from readiness.config.base.watching import Alertmanager
 from readiness.config.base.watching import Prometheus as PrometheusSettings
@@ -146,6 +152,7 @@ def lose_source(plan: CanaryPlan, undo: Undo) -> Loss:
     if canary.stop_source is None or canary.start_source is None:
         raise NoData("`stop_source` is not set", where="[alerting.canary]")
     with walking(plan, undo) as (seen, watched):
+        refuse_long_end(seen, plan)
         notified = (w for w in watched if w.channel.resolves and w.shown(ended=False))
         one = next(notified, None)
         if one is None or seen.handed_over is None:

@@ -13,7 +13,6 @@ from readiness.lib.retry import until
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.measurement import Measurement
 
-_LONGEST_WAIT_S: Final = 90.0
 _SLACK_S: Final = 5.0
 _HISTORY: Final = "6h"
 _NEVER: Final = 1971
@@ -40,30 +39,28 @@ class Loaded:
 
 
 def loaded(prometheus: Prometheus) -> Loaded:
-    """The rules; waits until each has been evaluated once, for 90 s at most.
+    """The rules; waits until each has been evaluated once, for `wait_max_s` at most.
 
     Raises:
         NoData: there is no alerting rule, or one has not been evaluated yet.
     """
     prometheus.alerting_rules()
-    groups = until(
-        prometheus.rules, lambda found: not _new(found), within_s=patience_s(prometheus.rules())
-    )
+    groups = until(prometheus.rules, lambda found: not _new(found), within_s=patience_s(prometheus))
     new = _new(groups)
     if new:
         raise NoData(
             f"the rule {new[0].name} has not been evaluated for the first time",
             where=f"{prometheus.url}/rules",
             remedy="Prometheus has started or reloaded just now: run the gate again after one"
-            " interval of the group",
+            " interval of the group, or raise `wait_max_s` in [prometheus]",
         )
     return Loaded(groups, prometheus.number("time()"))
 
 
-def patience_s(groups: Iterable[RuleGroup]) -> float:
-    """Seconds within which each group is evaluated twice, 90 at most."""
-    longest = max((group.interval_s for group in groups), default=0.0)
-    return min(2 * longest + _SLACK_S, _LONGEST_WAIT_S)
+def patience_s(prometheus: Prometheus) -> float:
+    """Seconds within which each group is evaluated twice, `wait_max_s` at most."""
+    longest = max((group.interval_s for group in prometheus.rules()), default=0.0)
+    return prometheus.patience_s(2 * longest + _SLACK_S)
 
 
 def _new(groups: Iterable[RuleGroup]) -> list[Rule]:
@@ -232,7 +229,7 @@ def missed(prometheus: Prometheus) -> tuple[Missed, ...]:
     of_all = f"sum by (rule_group) (increase({_ALL}[{_WINDOW}]))"
     of_missed = f"sum by (rule_group) (increase({_MISSED}[{_WINDOW}]))"
     groups = prometheus.rules()
-    intervals, within = {g.name: g.interval_s for g in groups}, patience_s(groups)
+    intervals, within = {g.name: g.interval_s for g in groups}, patience_s(prometheus)
     if not prometheus.query(f"count({_ALL}) > 0"):
         return _observed(prometheus, intervals, within)
     totals = _by_group(until(lambda: prometheus.query(f"{of_all} > 0"), bool, within_s=within))
@@ -296,7 +293,8 @@ def _observed(
         raise NoData(
             f"{_ALL} did not move for {within_s:g} s",
             where=f"{prometheus.url}/metrics",
-            remedy="let Prometheus scrape itself, so that it has a history",
+            remedy="let Prometheus scrape itself, so that it has a history, or raise `wait_max_s`"
+            " in [prometheus]",
         )
     return _judged(found, intervals, f"GET {prometheus.url}/metrics")
 

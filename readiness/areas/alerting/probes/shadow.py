@@ -19,9 +19,18 @@ from readiness.areas.alerting.conditions import muted
 from readiness.areas.alerting.config import Alerting, Channel, SeverityPolicy
 from readiness.areas.alerting.probes.cluster import Running
 from readiness.areas.alerting.probes.webhooks import Received, Sink
-from readiness.areas.alerting.reach import SEVERITY, holders, placed, routes_of, serves, unmet
+from readiness.areas.alerting.reach import (
+    SEVERITY,
+    Holder,
+    Inhibition,
+    LiveRule,
+    placed,
+    routes_of,
+    serves,
+    unmet,
+)
 from readiness.config.base.watching import Alertmanager
-from readiness.lib.alertmanager import HeldAlert, NewAlert, Peer
+from readiness.lib.alertmanager import NewAlert, Peer
 from readiness.lib.guardian import Guardian
 from readiness.lib.retry import until
 from readiness.model.errors import NoData
@@ -48,16 +57,24 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """An alert that inhibits another one."""
+
+    by: Key  # of its rule, see `Replayed.key`
+    about_the_same: bool  # whether they share a label that the inhibition rule asks for
+
+
+@dataclass(frozen=True, slots=True)
 class Replayed:
-    """The outcome of one alert. What cannot be computed is None."""
+    """The outcome of the alerts of one rule. What cannot be computed is None."""
 
     labels: Mapping[str, str]  # as handed over, with a placeholder for each template
     is_test: bool  # whether it is our test for a severity, not the alert of a loaded rule
     receivers: frozenset[str]  # by the private Alertmanager
     expected: frozenset[str] | None  # the receivers as computed
     deliveries: tuple[Delivery, ...]  # the first one of each integration, in their order
-    held_by: tuple[Key, ...]  # the alerts that inhibit it while all loaded rules fire at once
-    held_as_computed: tuple[Key, ...] | None
+    held_by: tuple[Held, ...]  # what inhibits it while all loaded rules fire at once
+    held_as_computed: bool = True  # whether the private Alertmanager inhibits as computed
 
     @property
     def name(self) -> str:
@@ -73,8 +90,7 @@ class Replayed:
     def agrees(self) -> bool:
         """Whether it was routed and inhibited as computed."""
         routed = self.expected is None or self.receivers == self.expected
-        held = self.held_as_computed is None or bool(self.held_by) is bool(self.held_as_computed)
-        return routed and held
+        return routed and self.held_as_computed
 
     def channels(self, channels: Mapping[str, Channel], within_s: float) -> dict[str, float]:
         """The channels that were notified in time, each with its seconds."""
@@ -146,7 +162,14 @@ class _Scene:
         if running.config.inhibit_rules:
             self._holds = self._start("holds", _NONE, guardian, stack, inhibits=True)
         self.version = self._sends.status().version
-        self.live = {_key(labels): labels for labels in _alerts_of(running, policy)}
+        rules = list(_variants(running, policy))
+        self.live = {_key(placed(rule.labels)): placed(rule.labels) for rule in rules}
+        # For inhibition, an alert for each set of labels that the series of a rule have.
+        self.instances = {
+            _key(labels): (_key(placed(rule.labels)), labels)
+            for rule in rules
+            for labels in rule.instances
+        }
         probe = policy.probe.labels if policy.probe else {}
         tests = [{**probe, "alertname": TEST, SEVERITY: name} for name in policy.severities]
         self.alerts = self.live | {_key(labels): labels for labels in tests}
@@ -157,14 +180,15 @@ class _Scene:
         folder = self._folder / name
         folder.mkdir()
         config = rewritten(self._running.text, url, inhibits=inhibits)
-        server = stack.enter_context(PrivateAlertmanager.start(folder, config, guardian))
+        zones = self._running.config.zones
+        server = stack.enter_context(PrivateAlertmanager.start(folder, config, guardian, zones))
         return stack.enter_context(Peer(server.url, self._settings))
 
     def hand_over(self) -> None:
         """Hand all alerts over; to the Alertmanager that inhibits, only those of loaded rules."""
         _post(self._sends, self.alerts.values())
         if self._holds:
-            _post(self._holds, self.live.values())
+            _post(self._holds, [labels for _, labels in self.instances.values()])
 
     def is_judged(self, labels: Mapping[str, str]) -> bool:
         """Whether a channel must be notified of it."""
@@ -214,8 +238,7 @@ class _Scene:
     def outcomes(self, handed: float) -> list[Replayed]:
         """What became of each alert."""
         routed = {_key(held.labels): held for held in self._sends.alerts()}
-        computed = {key: self._holders(labels) for key, labels in self.live.items()}
-        held = self._held(computed)
+        held, differ = self._held()
         received = self.received()
         if absent := self.alerts.keys() - routed.keys():
             raise NoData(
@@ -229,8 +252,8 @@ class _Scene:
                 receivers=frozenset(routed[key].receivers),
                 expected=self._expected(labels),
                 deliveries=tuple(self._deliveries(received[key], handed)),
-                held_by=held.get(key, ()),
-                held_as_computed=computed.get(key),
+                held_by=tuple(sorted(held.get(key, ()), key=lambda one: sorted(one.by))),
+                held_as_computed=key not in differ,
             )
             for key, labels in self.alerts.items()
         ]
@@ -245,45 +268,63 @@ class _Scene:
             if place in self._places
         ]
 
-    def _holders(self, labels: Mapping[str, str]) -> tuple[Key, ...] | None:
+    def _computed(self) -> dict[Key, list[Holder]] | None:
+        """What inhibits each instance."""
+        instances = [labels for _, labels in self.instances.values()]
         try:
-            found = holders(self._running.config, labels, self.live.values())
+            inhibition = Inhibition(self._running.config, instances)
+            return {key: inhibition.holders(at) for key, (_, at) in self.instances.items()}
         except NoData:
             return None
-        return tuple(sorted((_key(holder) for holder in found), key=sorted))
 
-    def _held(self, computed: Mapping[Key, tuple[Key, ...] | None]) -> dict[Key, tuple[Key, ...]]:
-        """The alerts that inhibit each one: inhibition takes a moment to see them all."""
-        peer = self._holds
-        if peer is None:
-            return {}
-        wanted = {key for key, by in computed.items() if by}
+    def _held(self) -> tuple[dict[Key, set[Held]], set[Key]]:
+        """What inhibits the alerts of each rule, and the rules where that is not as computed."""
+        found: dict[Key, set[Held]] = {}
+        if self._holds is None:
+            return found, set()
+        computed = self._computed()
+        inhibited = self._inhibited(self._holds, computed)
+        if computed is None:
+            for key, by in inhibited.items():
+                found.setdefault(self._rule(key), set()).update(Held(k, False) for k in by)
+            return found, set()
+        for key in inhibited:
+            found.setdefault(self._rule(key), set()).update(
+                Held(self._rule(_key(one.labels)), one.about_the_same) for one in computed[key]
+            )
+        wanted = {key for key, holders in computed.items() if holders}
+        return found, {self._rule(key) for key in wanted ^ inhibited.keys()}
+
+    def _rule(self, instance: Key) -> Key:
+        return self.instances[instance][0]
+
+    def _inhibited(
+        self, peer: Peer, computed: dict[Key, list[Holder]] | None
+    ) -> dict[Key, set[Key]]:
+        """The rule of the alert that Alertmanager names, by what it inhibits.
+
+        It names one of all, and takes a moment to see them.
+        """
+        wanted = {key for key, by in (computed or {}).items() if by}
         held = until(
             peer.alerts,
-            lambda found: {_key(a.labels) for a in found if a.status.inhibited_by} == wanted,
+            lambda seen: {_key(a.labels) for a in seen if a.status.inhibited_by} == wanted,
             within_s=_HELD_WITHIN_S,
             every_s=_EVERY_S,
         )
-        return {_key(alert.labels): _all_holders(alert, held, computed) for alert in held}
+        by_fingerprint = {alert.fingerprint: self._rule(_key(alert.labels)) for alert in held}
+        return {
+            _key(alert.labels): {by_fingerprint[f] for f in alert.status.inhibited_by}
+            for alert in held
+            if alert.status.inhibited_by
+        }
 
 
-def _alerts_of(running: Running, policy: Alerting) -> Iterable[Mapping[str, str]]:
-    """The labels of an alert for each rule; one for each severity if that is a template."""
+def _variants(running: Running, policy: Alerting) -> Iterable[LiveRule]:
+    """Each rule; with each severity if that is a template."""
     for rule in running.rules:
         open_ = "{{" in rule.severity
-        for variant in [rule.at(name) for name in policy.severities] if open_ else [rule]:
-            yield placed(variant.labels)
-
-
-def _all_holders(
-    alert: HeldAlert, all_held: Iterable[HeldAlert], computed: Mapping[Key, tuple[Key, ...] | None]
-) -> tuple[Key, ...]:
-    """The one that Alertmanager names, which is the first, and all others as computed."""
-    fingerprints = set(alert.status.inhibited_by)
-    if not fingerprints:
-        return ()
-    named = {_key(other.labels) for other in all_held if other.fingerprint in fingerprints}
-    return tuple(sorted(named | set(computed.get(_key(alert.labels)) or ()), key=sorted))
+        yield from [rule.at(name) for name in policy.severities] if open_ else [rule]
 
 
 def _post(peer: Peer, alerts: Iterable[Mapping[str, str]]) -> None:

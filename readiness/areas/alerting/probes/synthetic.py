@@ -14,6 +14,7 @@ from readiness.areas.alerting.inboxes import LAST_LOOK_S, Message, Watched, read
 from readiness.areas.alerting.reach import ALERT_NAME, refuse_unless_contained, routes_of
 from readiness.config.base.watching import Alertmanager
 from readiness.lib.alertmanager import HeldAlert, Matcher, NewAlert, Peer, Status
+from readiness.lib.durations import prometheus_text
 from readiness.lib.retry import until
 from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
 
@@ -87,6 +88,20 @@ class Synthetic:
             found.append(routes_of(config, labels))
         return found[0]
 
+    def too_long(self, seconds: float, setting: str) -> NoData | None:
+        """An error if a setting of the route makes a check wait for longer than agreed."""
+        limit_s = self._settings.wait_max_s
+        if seconds <= limit_s:
+            return None
+        return NoData(
+            f"{setting} of the route to {self._receiver} is {prometheus_text(seconds)}: waiting for"
+            f" it would take longer than {prometheus_text(limit_s)}"
+            f" ({self._settings.deciding('wait_max_s')})",
+            where=f"{self.peers[0].url}/api/v2/status",
+            remedy=f"set on that route `group_wait: 0s` and `group_interval: 20s`, or `wait_max_s ="
+            f" {seconds:.0f}` in [alertmanager]",
+        )
+
     def labels(self, probe: str) -> dict[str, str]:
         """The labels of a synthetic alert."""
         return {ALERT_NAME: ALERT, **self._probe.labels, self._probe.label: probe}
@@ -99,6 +114,13 @@ class Synthetic:
         sent = self._sent.get(probe) or self._new(probe, count)
         self._sent[probe] = sent  # before it is sent: it must be ended even if that fails
         self._to_peers(sent.alerts, self.peers[skip:])
+        return sent
+
+    def hand_over(self, probe: str, alerts: Sequence[NewAlert]) -> Sent:
+        """Hand these alerts over to every peer, under an id of their own."""
+        sent = Sent(probe, alerts[0].starts_at.timestamp(), tuple(alerts))
+        self._sent[probe] = sent
+        self._to_peers(sent.alerts, self.peers)
         return sent
 
     def _new(self, probe: str, count: int) -> Sent:
@@ -212,6 +234,7 @@ class Trip:
     held: int  # alerts that the peers still held at the end
     # What the Alertmanagers answered while it had not arrived; empty if it had.
     diagnosis: str
+    too_long: NoData | None = None  # why its end was not waited for
 
     def at(self, channel: str, *, to_the_end: bool = False) -> Arrival:
         """What arrived at a channel, which must have been readable (to the end of the trip)."""
@@ -232,6 +255,7 @@ def travel(synthetic: Synthetic, channels: Sequence[Channel], budget_s: float) -
     """
     probe = new_probe()
     interval_s = max(hop.group_interval_s for hop in synthetic.hops(probe))
+    too_long = synthetic.too_long(interval_s, "group_interval")
     with ExitStack() as stack:
         watched = watch(channels, stack)
         for one in watched:
@@ -246,13 +270,15 @@ def travel(synthetic: Synthetic, channels: Sequence[Channel], budget_s: float) -
             synthetic.send(probe)
         ended_at = synthetic.end(sent)
         resolving = [w for w in watched if w.channel.resolves and w.shown(ended=False)]
+        if too_long:
+            resolving = []
         wait(resolving, probe, time.monotonic() + interval_s + budget_s + LAST_LOOK_S, ended=True)
         synthetic.let_others_pass()
         for one in watched:
             one.look(probe)  # what came twice, or again after its end, shows now
         held = len(synthetic.held(probe))
     arrivals = {w.channel.name: _arrival(w, sent.at, ended_at) for w in watched}
-    return Trip(probe, arrivals, interval_s, held, diagnosis)
+    return Trip(probe, arrivals, interval_s, held, diagnosis, too_long)
 
 
 def _arrival(watched: Watched, sent_at: float, ended_at: float) -> Arrival:
@@ -310,12 +336,18 @@ def silence_round_trip(
     Raises:
         SafetyRefusal: the alerts would reach another receiver.
         NotPermitted: the silence is refused.
+        NoData: the route would make us wait for longer than `wait_max_s`.
         CouldNotMeasure: an Alertmanager or channel does not answer.
     """
     quiet, loud = new_probe(), new_probe()
     with ExitStack() as stack:
         sender = stack.enter_context(synthetic(settings, probe))
         hops = sender.hops(quiet)
+        wait_s = max(hop.group_wait_s for hop in hops)
+        interval_s = max(hop.group_interval_s for hop in hops)
+        for seconds, setting in ((wait_s, "group_wait"), (interval_s, "group_interval")):
+            if too_long := sender.too_long(seconds, setting):
+                raise too_long
         readers = [(c, stack.enter_context(reader_of(c))) for c in channels]
         of_quiet = [Watched(c, r) for c, r in readers]
         of_loud = [Watched(c, r) for c, r in readers]
@@ -327,7 +359,6 @@ def silence_round_trip(
             _known_everywhere(sender.peers, silence, probe.budget_s)
             sender.send(quiet)
             sender.send(loud)
-            wait_s = max(hop.group_wait_s for hop in hops)
             wait(of_loud, loud, time.monotonic() + wait_s + probe.budget_s)
             sender.let_others_pass()  # a peer that does not know the silence comes to its turn
             for watched in of_quiet:
@@ -338,7 +369,6 @@ def silence_round_trip(
         finally:
             sender.peers[0].expire_silence(silence)
         ended = time.time()
-        interval_s = max(hop.group_interval_s for hop in hops)
         wait(of_quiet, quiet, time.monotonic() + interval_s + probe.budget_s)
         times = [w.after_s(ended, ended=False) for w in of_quiet]
         sender.let_others_pass()

@@ -62,6 +62,7 @@ may_be_muted = true
 _CHANNEL: Final = """
 [alerting.channels.{name}]
 integration = "{integration}"
+test_page = true
 {distinct}[alerting.channels.{name}.inbox]
 url = "{inbox}/messages"
 query = "channel={name}&contains={{probe}}"

@@ -373,7 +373,7 @@ def least_points(panel: Panel, asker: Asker, window_s: float, patience_s: float)
 def patience_s(prometheus: Prometheus, scrape_s: float) -> float:
     """Seconds until a Prometheus that was just started has enough scrapes for a rate."""
     age_s = prometheus.now() - prometheus.runtime().started.timestamp()
-    return max(0.0, 2 * _SCRAPES_FOR_A_RATE * scrape_s - age_s)
+    return prometheus.patience_s(max(0.0, 2 * _SCRAPES_FOR_A_RATE * scrape_s - age_s))
 
 
 def _element(document: object, uid: str, file: str) -> object:

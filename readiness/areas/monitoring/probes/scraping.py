@@ -17,8 +17,6 @@ from readiness.model.measurement import Measurement
 
 # After a start or a reload, discovery updates the targets every 5 s.
 _DISCOVERY_S: Final = 10.0
-_LONGEST_WAIT_S: Final = 90.0
-_LONGEST_HISTORY_WAIT_S: Final = 180.0
 _FEWEST_SCRAPES: Final = 3
 _UP: Final = "up"
 _UNKNOWN: Final = "unknown"
@@ -80,7 +78,7 @@ def targets_of(prometheus: Prometheus, job: Job) -> Scraped:
     A single failed scrape does not mean that the target is down: see `availability`.
 
     Raises:
-        NoData: a target has not been scraped yet, after 90 s at most.
+        NoData: a target has not been scraped yet, after `wait_max_s` at most.
     """
     runtime = prometheus.runtime()
 
@@ -89,7 +87,8 @@ def targets_of(prometheus: Prometheus, job: Job) -> Scraped:
             return seen.at - runtime.last_config.timestamp() > _DISCOVERY_S
         return not seen.down and not any(map(seen.is_stale, seen.targets))
 
-    seen = until(lambda: _targets(prometheus, job.name), good, within_s=_patience_s(job))
+    within_s = _patience_s(prometheus, job)
+    seen = until(lambda: _targets(prometheus, job.name), good, within_s=within_s)
     if seen.unscraped:
         raise NoData(
             f"{seen.unscraped[0].url} has not been scraped yet",
@@ -193,7 +192,7 @@ def age_of(prometheus: Prometheus, job: Job, selector: str) -> tuple[Scraped, Me
     _must_select(selector)  # of anything but a selector, timestamp() is always now
     seen = well_targets_of(prometheus, job)
     asked = f"(time() - timestamp({selector})) and on (job, instance) up{{{seen.matchers}}}"
-    found = until(lambda: prometheus.query(asked), bool, within_s=_patience_s(job))
+    found = until(lambda: prometheus.query(asked), bool, within_s=_patience_s(prometheus, job))
     if not found:
         return seen, None
     newest = min(sample.value for sample in found)
@@ -229,7 +228,7 @@ def values_of(
     found = until(
         lambda: prometheus.query(asked),
         lambda samples: not missing(samples) and all(s.value == wanted for s in samples),
-        within_s=_patience_s(job),
+        within_s=_patience_s(prometheus, job),
     )
     measured = [Measurement(str(sample), sample.value, "status", asked) for sample in found]
     return measured, tuple(sorted(missing(found)))
@@ -253,8 +252,8 @@ def _no_selector(selector: str, reason: str) -> CouldNotMeasure:
     )
 
 
-def _patience_s(job: Job) -> float:
-    return min(2 * job.interval_s + _DISCOVERY_S, _LONGEST_WAIT_S)
+def _patience_s(prometheus: Prometheus, job: Job) -> float:
+    return prometheus.patience_s(2 * job.interval_s + _DISCOVERY_S)
 
 
 def _targets(prometheus: Prometheus, job: str) -> Scraped:
@@ -301,7 +300,7 @@ def _history(prometheus: Prometheus, job: Job, seen: Scraped, counted: str, fewe
         old = {s.labels.get("instance", "") for s in samples if s.value >= fewest}
         return names - old
 
-    within_s = min((fewest + 1) * job.interval_s, _LONGEST_HISTORY_WAIT_S)
+    within_s = prometheus.patience_s((fewest + 1) * job.interval_s)
     left = young(
         until(lambda: prometheus.query(counted), lambda s: not young(s), within_s=within_s)
     )

@@ -29,7 +29,6 @@ _KEPT_SINCE: Final = "max(time() - prometheus_tsdb_lowest_timestamp_seconds)"
 # By convention every exporter exposes this, and nothing else does.
 _BUILD_INFO: Final = '{__name__=~".+_exporter_build_info"}'
 _CORES: Final = 'count by (job, instance) (node_cpu_seconds_total{mode="idle"})'
-_LONGEST_WAIT_S: Final = 90.0
 _FROM_13: Final = 130000
 _FROM_14: Final = 140000
 _SCHEMA: Final = """
@@ -210,7 +209,7 @@ def _used(prometheus: Prometheus, job: Job, asked: str, names: set[str]) -> dict
     found = until(
         lambda: prometheus.query(asked),
         lambda samples: names <= _instances(samples),
-        within_s=min(2 * job.interval_s, _LONGEST_WAIT_S),
+        within_s=prometheus.patience_s(2 * job.interval_s),
     )
     if missing := names - _instances(found):
         raise NoData(
