@@ -35,6 +35,7 @@ _CREATED: Final = re.compile(r"^; Archive created at (\d+-\d+-\d+ \d+:\d+:\d+)",
 # Name and owner are not quoted: with a space in one of them they cannot be told apart.
 _DATABASE: Final = re.compile(r"^\d+; 1262 \d+ DATABASE - (.+)$", re.MULTILINE)
 _ARCHIVED: Final = re.compile(r"^; {5}dbname: (.*)$", re.MULTILINE)
+_FIRST_RELEASE: Final = datetime(1997, 1, 29, tzinfo=UTC)
 # West of Greenwich the clock shows up to so much less than UTC.
 _ZONES: Final = timedelta(hours=12)
 _PROPERTIES: Final = re.compile(r"^\d+; \d+ \d+ DATABASE PROPERTIES ", re.MULTILINE)
@@ -152,12 +153,11 @@ def list_archive(path: Path, binaries: Binaries, *, timeout_s: float) -> tuple[E
 
 def heading_of(listing: str) -> Heading:
     """What the list of contents says; it was printed with UTC as the time zone."""
-    created = _CREATED.search(listing)
-    return Heading(
-        _database(listing),
-        datetime.fromisoformat(created[1]).replace(tzinfo=UTC) if created else None,
-        bool(_PROPERTIES.search(listing)),
-    )
+    found = _CREATED.search(listing)
+    created = datetime.fromisoformat(found[1]).replace(tzinfo=UTC) if found else None
+    if created and created < _FIRST_RELEASE:
+        created = None  # pg_restore prints one of 1969 where it cannot read the date
+    return Heading(_database(listing), created, bool(_PROPERTIES.search(listing)))
 
 
 def _database(listing: str) -> str:
