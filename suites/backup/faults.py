@@ -22,6 +22,24 @@ backup_job_stopped: Final = broken_by(
     {_FRESH: {"age"}, _OBJECTIVES: {"data-loss"}},
     lambda levers: levers.age_backup(hours=72),
 )
+standby_stands_still: Final = broken_by(
+    "standby_stands_still",
+    "The dumps are made every night, of a standby that has replayed nothing for three days.",
+    {_FRESH: {"age"}, _OBJECTIVES: {"data-loss"}},
+    lambda levers: levers.backups.of_a_standby_that_stands_still(hours=72),
+)
+dump_of_another_database: Final = broken_by(
+    "dump_of_another_database",
+    "The job dumps a copy of the database that was made for a test, under the name of the backup.",
+    {_FRESH: {"source"}},
+    lambda levers: levers.backups.made_of(renamed=True),
+)
+dump_of_another_server: Final = broken_by(
+    "dump_of_another_server",
+    "The job dumps the database of the same name on the server that was replaced last year.",
+    {_FRESH: {"source"}},
+    lambda levers: levers.backups.of_another_server(),
+)
 no_backup: Final = broken_by(
     "no_backup",
     "The folder of the backups was emptied.",

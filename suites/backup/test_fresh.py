@@ -3,6 +3,7 @@
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.backup.config import Backup, Layer
 from readiness.areas.backup.probes import stored
+from readiness.areas.backup.probes.origin import left_out, origin_of, source_of
 from readiness.areas.backup.probes.stored import taken
 from readiness.areas.backup.tools.tool import no_backup
 from readiness.config.models import Config
@@ -22,11 +23,19 @@ from readiness.model.measurement import now
     explains=("backup.recovery-objectives", "backup.retention"),
     why="""What was written since the newest backup is lost in a disaster, and so is what it lacks:
     the roles, the uploaded files, the second half of a dump on a full disk. Backup jobs stop
-    without an alert: an expired password, a cron entry that went with its host.""",
+    without an alert: an expired password, a cron entry that went with its host. A dump of a standby
+    that stands still, or of another database, has today's date too.""",
     fix="""exists, age: look at the last run of the job, then make a backup now:
       systemctl list-timers --all | grep -i backup;  journalctl -u UNIT --since -3d;  df -h FOLDER
       python -m readiness.areas.backup.manifest --dsn-env VARIABLE --folder FOLDER
       pgbackrest --stanza=NAME backup;  barman backup SERVER
+    age of a standby's last commit: dump the primary, or see why the standby does not replay; one
+    that nobody writes to looks the same without the right to see that it has all:
+      psql -c 'select * from pg_stat_wal_receiver' -c 'select pg_is_wal_replay_paused()'
+      psql -c 'grant pg_read_all_stats to BACKUP_ROLE'
+    source: correct the job's connection string, `path` or `pattern`, then make a backup; dumped
+    from a logical replica on purpose: name its [databases.NAME] as `dumped_from`:
+      grep -rn pg_dump /etc/cron* /etc/systemd/system;  pg_restore --list --create FILE | head -30
     size, previous-size, database-size: compare the contents with the backup before and with the
     database; rows deleted on purpose: the next backup is compared with the smaller one:
       pg_restore --list FILE | grep -c 'TABLE DATA'
@@ -45,6 +54,7 @@ from readiness.model.measurement import now
     judgements=(
         "exists",
         "age",
+        "source",
         "size",
         "previous-size",
         "database-size",
@@ -70,10 +80,14 @@ def test_fresh(backup: Backup, target: Config, evidence: Evidence) -> None:
         if backup.role:
             with evidence.attempt():
                 _judge_role(backup, backup.role, target, evidence)
+    with evidence.attempt():
+        if lacking := left_out(backup, target.databases[backup.database]):
+            source = f"{backup.path}, and the catalog of [databases.{backup.database}]"
+            evidence.record(Measurement("in no backup", "; ".join(lacking), "text", source))
 
 
 def _judge_newest(backup: Backup, target: Config, evidence: Evidence) -> None:
-    newest = next(iter(taken(backup)), None)
+    newest = stored.latest(backup)
     place = f"{backup.path}/{backup.pattern}"
     there = Measurement("backups found", int(newest is not None), "count", place)
     says = f"No backup found in {place}"
@@ -85,7 +99,43 @@ def _judge_newest(backup: Backup, target: Config, evidence: Evidence) -> None:
     limit = at_least(backup.min_bytes, backup.deciding("min_bytes"))
     size = Measurement("size of the newest backup", newest.size, "bytes", newest.where)
     evidence.judge("size", size, limit, newest.where)
+    with evidence.attempt():
+        _judge_source(backup, target, evidence)
     _judge_sizes(backup, target, evidence)
+
+
+def _judge_source(backup: Backup, target: Config, evidence: Evidence) -> None:
+    """By what the backup itself says, against the database as it is now."""
+    origin = origin_of(backup)
+    if origin is None:
+        return  # what cannot be read is reported by the restore
+    source = source_of(target.databases[backup.origin])
+    if origin.databases:
+        held = source.name if source.name in origin.databases else listed(origin.databases)
+        evidence.judge(
+            "source",
+            Measurement("database of the newest backup", held, "text", origin.source),
+            equal_to(source.name),
+            says=f"{origin.where} is of the database {held}, and [databases.{backup.origin}] is"
+            f" {source.name}",
+        )
+    elif origin.tables and source.tables:
+        shared = len(origin.tables & source.tables)
+        evidence.judge(
+            "source",
+            Measurement("tables that it shares", shared, "count", origin.source),
+            at_least(1),
+            says=f"{origin.where} has none of the {len(source.tables)} tables of"
+            f" [databases.{backup.origin}]",
+        )
+    if origin.system and source.system:
+        evidence.judge(
+            "source",
+            Measurement("server of the newest backup", origin.system, "text", origin.source),
+            equal_to(source.system),
+            says=f"{origin.where} is of the server with the system identifier {origin.system}, and"
+            f" that of [databases.{backup.origin}] is {source.system}",
+        )
 
 
 def _judge_sizes(backup: Backup, target: Config, evidence: Evidence) -> None:
@@ -174,10 +224,11 @@ def _judge_plain_dumps(backup: Backup, evidence: Evidence) -> None:
             says=f"The plain dump {file.path} is damaged",
         )
         if backup.role:
+            filtered = dump.plain is not None and dump.plain.filtered
             evidence.judge(
                 "unfiltered",
                 Measurement(
-                    f"{file.path.name} sets row_security = on", dump.filtered, "text", file.where
+                    f"{file.path.name} sets row_security = on", filtered, "text", file.where
                 ),
                 equal_to(False),
                 "it holds only the rows that the policies show",

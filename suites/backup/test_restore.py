@@ -42,7 +42,9 @@ RestoreOf = Callable[[Backup], AnyRestore]
       createdb scratch && pg_restore -d scratch FILE
       pgbackrest --stanza=NAME --pg1-path=EMPTY_FOLDER --archive-mode=off restore
     readable: the file is damaged; use the backup before it, and look for the cause: df -h FOLDER
-    restored, "role ... does not exist": a dump holds no roles; back them up, or write a manifest:
+    restored: what the message names must be in the backup; a function or view that names a table
+    without its schema does not restore: alter function NAME set search_path = SCHEMA.
+    A dump holds no roles (those that it names are created here); back them up:
       pg_dumpall --globals-only > globals.sql
       python -m readiness.areas.backup.manifest --dsn-env VARIABLE --folder FOLDER
     unaltered, rows, schema: see what the job leaves out, then make a backup with the command above:
@@ -126,6 +128,9 @@ def _judge_restore(restore: AnyRestore, evidence: Evidence) -> bool:
 
 def _judge_rows(restore: Restored, evidence: Evidence) -> None:
     """Counts and checksums of every table, against the manifest written with the dump."""
+    if not restore.file.manifest.exists():
+        says = "No restored table has a row: the dump holds the schema alone"
+        evidence.judge("rows", restore.filled(), at_least(1), says=says)
     manifest = read_manifest(restore.file.manifest)
     if not manifest.tables:
         raise NoData("the manifest names no table", where=str(restore.file.manifest))
@@ -241,6 +246,8 @@ def _known(value: _T | None, what: str, restore: Restored) -> _T:
     estimated is found wrong in the middle of the outage.""",
     fix="""Too much lost: back up more often, or archive WAL, so that minutes are lost at most:
       systemctl edit --full backup.timer;  alter system set archive_timeout = 60
+    Old although the dump is new: the standby that is dumped does not replay; dump the primary.
+    Not known how old: set `heartbeat_sql` in [backup.NAME], or write dumps with a manifest.
     Too slow: pg_restore --jobs=4, process-max=4 in pgbackrest.conf, incremental backups, a standby.
     Or agree on other objectives: `rpo_s` and `rto_s` in [backup.NAME].""",
     judgements=("restore-time", "data-loss"),

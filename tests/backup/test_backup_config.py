@@ -106,3 +106,10 @@ def test_missing_key_is_named(tmp_path: Path) -> None:
 def test_contradicting_keys_are_refused(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         checks(tmp_path, text)
+
+
+def test_dumped_from_names_a_database(tmp_path: Path) -> None:
+    path = tmp_path / "readiness.toml"
+    path.write_text(BASE.format(name="shop") + 'dumped_from = "replica"\n')
+    with pytest.raises(ConfigError, match="replica"):
+        load(path, {})

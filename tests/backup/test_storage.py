@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from readiness.areas.backup.config import Backup, Copy, Immutable
-from readiness.areas.backup.probes.contents import Format, content_of, known_as, read_plain_dump
+from readiness.areas.backup.probes.contents import Format, content_of
+from readiness.areas.backup.probes.packed import known_as
+from readiness.areas.backup.probes.plain_sql import read_plain_dump
 from readiness.areas.backup.probes.storage import (
     complete,
     pieces_of,
@@ -134,7 +136,7 @@ def test_list_command_gives_sizes_by_name() -> None:
 
 def test_copy_counts_only_in_full_size() -> None:
     day = [datetime(2026, 1, n, tzinfo=UTC) for n in (1, 2)]
-    old, new = (BackupFile(Path(f"{n}.dump"), at, 10, "") for n, at in enumerate(day))
+    old, new = (BackupFile(Path(f"{n}.dump"), at, 10, "", at) for n, at in enumerate(day))
     assert complete([new, old], {"0.dump": 10, "1.dump": 9}) == [old]
     assert complete([new, old], {}) == []
 

@@ -20,6 +20,10 @@ def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
         yield from known(
             ("backup", key, "database"), backup.database, "databases", config.databases
         )
+        if backup.dumped_from:
+            yield from known(
+                ("backup", key, "dumped_from"), backup.dumped_from, "databases", config.databases
+            )
 
 
 def _looks(config: Config) -> Iterator[tuple[str, Look]]:

@@ -147,7 +147,7 @@ class Physical(Model):
     superuser: Text = Field("postgres", description="the superuser of the restored server")
     heartbeat_sql: Text | None = Field(
         None,
-        description="returns the newest time that is written regularly: `rpo_s` is measured by it",
+        description="as `heartbeat_sql` of the backup",
     )
     settings: dict[Text, Text] = Field(
         default={},
@@ -180,6 +180,16 @@ class Backup(Named):
     rpo_s: Positive | None = Field(
         None,
         description="seconds of writes that may be lost; judged by backup.recovery-objectives",
+    )
+    heartbeat_sql: Text | None = Field(
+        None,
+        description="returns the newest time that is written regularly, asked in the restored copy:"
+        " `rpo_s` is measured by it; default: what the manifest of a dump says",
+    )
+    dumped_from: Name | None = Field(
+        None,
+        description="the [databases.NAME] that is dumped, where it is another server than that of"
+        " `database`, such as a logical replica",
     )
     scratch_dsn: Dsn | None = Field(
         None,
@@ -242,6 +252,17 @@ class Backup(Named):
         if level >= _OBJECTIVES and self.rpo_s is None:
             raise PydanticCustomError("backup_level", "`restore_level` 7 and 8 needs `rpo_s`")
         return self
+
+    @property
+    def newest_sql(self) -> str | None:
+        """What finds the newest time in the restored copy; of `physical` as before."""
+        of_tool = self.physical.heartbeat_sql if self.physical else None
+        return self.heartbeat_sql or of_tool
+
+    @property
+    def origin(self) -> str:
+        """The key of the database that it must be of."""
+        return self.dumped_from or self.database
 
     @property
     def is_restorable(self) -> bool:

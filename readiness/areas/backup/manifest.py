@@ -41,11 +41,19 @@ _SEQUENCES: Final = """
     where c.relpersistence <> 't' and not exists (select from pg_depend d
         where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
     order by 1"""
+_SYSTEM: Final = "select system_identifier from pg_control_system()"
 # One after the other: the server never holds more than one of them.
 _LARGE_OBJECTS: Final = """
     select count(*), coalesce(sum((('x' || substr(md5(oid || md5(lo_get(oid))), 1, 16))
         ::bit(64)::bigint)::numeric), 0)::text
     from pg_largeobject_metadata"""
+# None on a primary. A standby that has replayed all that the primary has written is as new as the
+# primary's last message, however long ago the last commit was; that takes pg_read_all_stats.
+_REPLAYED: Final = """
+    select case when pg_is_in_recovery() then greatest(
+        coalesce(pg_last_xact_replay_timestamp(), (pg_control_checkpoint()).checkpoint_time),
+        (select last_msg_receipt_time from pg_stat_wal_receiver
+            where status = 'streaming' and latest_end_lsn <= pg_last_wal_replay_lsn())) end"""
 # Who owns anything in this database or is granted anything there. The superuser that made the
 # server is not listed in pg_shdepend, and owns everything else.
 _ROLES: Final = """
@@ -100,6 +108,9 @@ class Manifest(BaseModel):
         sequences: the state of each before the dump began.
         database_bytes: size of the database with its indexes.
         settings: of the server, such as the number of locks, which a copy needs as well.
+        system: the identifier of the server, which its standbys and physical copies share.
+        replayed_until: of a standby, the last commit that it had replayed: the backup holds nothing
+            younger; None of a primary.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -119,6 +130,13 @@ class Manifest(BaseModel):
     large_objects: LargeObjects | None = None
     database_bytes: Annotated[int, Field(ge=0)] | None = None
     settings: dict[str, str] | None = None
+    system: str | None = None
+    replayed_until: AwareDatetime | None = None
+
+    @property
+    def data_at(self) -> datetime:
+        """The backup holds nothing that was committed later."""
+        return min(self.started_at, self.replayed_until or self.started_at)
 
 
 def write_backup(
@@ -156,8 +174,11 @@ def write_backup(
         dump = folder / f"{name or _name(connection)}.dump"
         partial = _reserve(dump)
         try:
+            # Before the snapshot: what is replayed later is not in it.
+            ((replayed,),) = fetch(connection, _REPLAYED)
             with _snapshot(keeper) as snapshot:
                 manifest = _dump(connection, snapshot, where, binaries, partial, dump)
+            manifest = manifest.model_copy(update={"replayed_until": replayed})
             _write_whole(manifest_path(dump), manifest.model_dump_json(indent=1))
             partial.rename(dump)
         except BaseException:  # an interrupt too must leave no partial backup
@@ -228,6 +249,18 @@ def lagging(expected: dict[str, SequenceState], found: dict[str, SequenceState])
     return behind
 
 
+def identity(connection: Connection) -> tuple[str, str | None]:
+    """The database's own name, and the identifier of its server; None where it is not permitted.
+
+    A pooler may serve a database under another name than its own.
+    """
+    name = str(fetch_value(connection, "select current_database()"))
+    try:
+        return name, str(fetch_value(connection, _SYSTEM))
+    except NotPermitted:
+        return name, None
+
+
 def large_objects(connection: Connection) -> LargeObjects:
     """The large objects, in the caller's snapshot."""
     number, checksum = fetch(connection, _LARGE_OBJECTS)[0]
@@ -285,8 +318,9 @@ def _dump(
     with in_snapshot(connection, snapshot):
         roles = [role for (role,) in fetch(connection, _ROLES)]
         objects = large_objects(connection)
+    name, system = identity(connection)
     return Manifest(
-        database=connection.info.dbname,
+        database=name,
         server_version=fetch_value(connection, "show server_version"),
         dump=dump.name,
         started_at=started,
@@ -300,6 +334,7 @@ def _dump(
         large_objects=objects,
         database_bytes=fetch_value(connection, "select pg_database_size(current_database())"),
         settings=settings_for_a_copy(connection),
+        system=system,
     )
 
 

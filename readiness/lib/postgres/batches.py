@@ -246,9 +246,11 @@ def _too_little(
     )
 
 
+# A standby has no unlogged ones.
 _READABLE: Final = """
     select q.seqrelid::bigint from pg_sequence q join pg_class c on c.oid = q.seqrelid
-    where c.relpersistence <> 't' and has_sequence_privilege(q.seqrelid, 'select,usage')
+    where (c.relpersistence = 'p' or c.relpersistence = 'u' and not pg_is_in_recovery())
+        and has_sequence_privilege(q.seqrelid, 'select,usage')
     order by 1"""
 # One that was dropped meanwhile is not joined any more, and not asked for its value.
 _VALUES: Final = """

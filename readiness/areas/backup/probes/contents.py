@@ -1,48 +1,48 @@
 """Reads what a file of a backup holds: a pg_dump archive, plain SQL, or an archive of files."""
 
-import gzip
 import re
 import tarfile
 import tempfile
-import zlib
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from io import BufferedIOBase
-from lzma import LZMAError
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
+from readiness.areas.backup.probes.packed import (
+    ARCHIVE,
+    PLAIN_TEXT,
+    DamagedError,
+    head_of,
+    kind_of,
+    known_as,
+    packing_of,
+    unpacked,
+)
+from readiness.areas.backup.probes.plain_sql import PlainDump, read_plain_dump, roles_named
 from readiness.lib.command import Account
-from readiness.model.errors import CouldNotMeasure, NotPermitted
+from readiness.lib.files import BackupFile
+from readiness.model.errors import CouldNotMeasure
+from readiness.model.secrets import Dsn
 from readiness.servers.binaries import Binaries, Ended, run_program
 
-_HEAD_BYTES: Final = 512
 _LONGEST_OUTPUT: Final = 16 * 1024 * 1024
 _ENTRY: Final = re.compile(r"^\d+; \d+ \d+ (TABLE DATA|TABLE) ", re.MULTILINE)
-_GZIP: Final = b"\x1f\x8b"
-_UNREADABLE: Final = (EOFError, zlib.error, LZMAError, OSError)
 _TOO_NEW: Final = "unsupported version"
-_ARCHIVE: Final = "a pg_dump archive"
-PLAIN_TEXT: Final = "plain text"
-_MAGIC: Final = {b"PGDMP": _ARCHIVE, _GZIP: "gzip", b"\x28\xb5\x2f\xfd": "zstd",
-                 b"\x04\x22\x4d\x18": "lz4", b"BZh": "bzip2", b"\xfd7zXZ": "xz",
-                 b"PK\x03\x04": "zip"}  # fmt: skip
-_TAR: Final = (257, b"ustar")
-_PRINTABLE: Final = frozenset(range(0x20, 0x7F)) | {0x09, 0x0A, 0x0D}
-_ARMOURED: Final = (b"-----BEGIN PGP MESSAGE", b"age-encryption.org/", b"-----BEGIN AGE")
-_LONGEST_PIECE: Final = 1 << 20
-# `\unrestrict` and blank lines come after it, since the minor releases of August 2025.
-_LAST_LINES: Final = 10
-_COMPLETE: Final = re.compile(rb"-- PostgreSQL database (cluster )?dump complete\s*$")
-_RESTRICTED: Final = re.compile(rb"\\(un)?restrict (\S+)")
-_BEGINS: Final = {
-    "tables": (b"CREATE TABLE ", b"CREATE UNLOGGED TABLE "),
-    "data": (b"COPY ", b"INSERT INTO "),
-    "roles": (b"CREATE ROLE ",),
-}
-_FILTERED: Final = b"SET row_security = on"
+_CREATED: Final = re.compile(r"^; Archive created at (\d+-\d+-\d+ \d+:\d+:\d+)", re.MULTILINE)
+# Name and owner are not quoted: with a space in one of them they cannot be told apart.
+_DATABASE: Final = re.compile(r"^\d+; 1262 \d+ DATABASE - (.+)$", re.MULTILINE)
+_ARCHIVED: Final = re.compile(r"^; {5}dbname: (.*)$", re.MULTILINE)
+_FIRST_RELEASE: Final = datetime(1997, 1, 29, tzinfo=UTC)
+# West of Greenwich the clock shows up to so much less than UTC.
+_ZONES: Final = timedelta(hours=12)
+_PROPERTIES: Final = re.compile(r"^\d+; \d+ \d+ DATABASE PROPERTIES ", re.MULTILINE)
+# What is long, and names no role.
+_DATA: Final = re.compile(
+    r"^\d+; \d+ \d+ (TABLE DATA|BLOBS|LARGE OBJECTS|SEQUENCE SET|MATERIALIZED VIEW DATA) "
+)
 
 
 class Format(StrEnum):
@@ -65,7 +65,7 @@ class Content:
         roles: how many roles it creates.
         members: how many files are in it.
         problem: why it cannot be read to its end; empty if it can.
-        filtered: whether a plain dump was made with row security on, which hides rows.
+        plain: what is known of a plain SQL dump.
         damage: why a plain dump is not complete; empty if it is.
     """
 
@@ -75,8 +75,24 @@ class Content:
     roles: int = 0
     members: int = 0
     problem: str = ""
-    filtered: bool = False
+    plain: PlainDump | None = None
     damage: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What the list of contents of a pg_dump archive says about the dump.
+
+    Attributes:
+        database: the name of the database.
+        created_at: when the dump began, by the clock and in the time zone of the machine that
+            made it; the zone is not known.
+        has_settings: whether it holds settings of the database.
+    """
+
+    database: str
+    created_at: datetime | None
+    has_settings: bool
 
 
 def content_of(path: Path, binaries: Binaries, *, timeout_s: float) -> Content:
@@ -86,8 +102,8 @@ def content_of(path: Path, binaries: Binaries, *, timeout_s: float) -> Content:
         NotPermitted: the file may not be read.
         CouldNotMeasure: the file does not exist, or `pg_restore` is missing or too old.
     """
-    kind = known_as(head_of(path))
-    if kind == _ARCHIVE:
+    kind = kind_of(path)
+    if kind == ARCHIVE:
         listing, ended = read_archive(path, binaries, timeout_s=timeout_s)
         entries = _ENTRY.findall(listing)
         problem = "" if ended.clean else str(ended)
@@ -96,7 +112,7 @@ def content_of(path: Path, binaries: Binaries, *, timeout_s: float) -> Content:
         )
     if is_plain(path):
         return _plain(path)
-    if kind in {"tar", "gzip", "bzip2", "xz"}:
+    if kind == "tar":
         return _tar(path)
     return Content(Format.UNKNOWN, problem="neither a dump nor an archive of files")
 
@@ -107,7 +123,24 @@ def read_archive(path: Path, binaries: Binaries, *, timeout_s: float) -> tuple[s
     Raises:
         CouldNotMeasure: `pg_restore` is missing, or too old for the archive.
     """
-    listed, listing = printed(binaries, "pg_restore", ["--list", str(path)], timeout_s=timeout_s)
+    listed, listing = list_archive(path, binaries, timeout_s=timeout_s)
+    if listed.clean:
+        # The list is at the start of the file: only reading all of it shows that it is complete.
+        listed = run_pg_restore(path, binaries, ["--file=/dev/null"], timeout_s=timeout_s)
+    return listing, listed
+
+
+def list_archive(path: Path, binaries: Binaries, *, timeout_s: float) -> tuple[Ended, str]:
+    """How reading the list of contents of an archive ended, and that list.
+
+    Raises:
+        CouldNotMeasure: `pg_restore` is missing, or too old for the archive.
+    """
+    with tempfile.TemporaryFile() as output:
+        listed = run_pg_restore(
+            path, binaries, ["--list", "--create"], timeout_s=timeout_s, output=output
+        )
+        listing = _first_of(output)
     if any(_TOO_NEW in line for line in listed.said):
         raise CouldNotMeasure(
             f"pg_restore {binaries.version} is too old for this dump: {listed}",
@@ -115,11 +148,76 @@ def read_archive(path: Path, binaries: Binaries, *, timeout_s: float) -> tuple[s
             remedy="install the PostgreSQL client of the server's release, and name its folder"
             " in READINESS_POSTGRES_BIN",
         )
-    if listed.clean:
-        # The list is at the start of the file: only reading all of it shows that it is complete.
-        arguments = ["--file=/dev/null", str(path)]
-        listed = run_program(binaries, "pg_restore", arguments, timeout_s=timeout_s)
-    return listing, listed
+    return listed, listing
+
+
+def heading_of(listing: str) -> Heading:
+    """What the list of contents says; it was printed with UTC as the time zone."""
+    found = _CREATED.search(listing)
+    created = datetime.fromisoformat(found[1]).replace(tzinfo=UTC) if found else None
+    if created and created < _FIRST_RELEASE:
+        created = None  # pg_restore prints one of 1969 where it cannot read the date
+    return Heading(_database(listing), created, bool(_PROPERTIES.search(listing)))
+
+
+def _database(listing: str) -> str:
+    """The database's own name; the archive also has the one that it was connected to by."""
+    archived, entry = _ARCHIVED.search(listing), _DATABASE.search(listing)
+    name = archived[1] if archived else ""
+    words = entry[1].split(" ") if entry else []
+    return words[0] if len(words) == 2 else name  # noqa: PLR2004 - name and owner
+
+
+def as_archived(file: BackupFile, heading: Heading) -> BackupFile:
+    """A dump, with the age that its list of contents shows where it has no manifest.
+
+    An old dump keeps it where the file has a new date, as copies do. What the time zone may hide is
+    allowed for, so that no dump is taken for older than it is.
+    """
+    if heading.created_at is None or file.manifest.exists():
+        return file
+    latest = heading.created_at + _ZONES
+    if latest >= file.data_at:
+        return file
+    return replace(file, data_at=latest, dated_by="`Archive created at` of pg_restore --list")
+
+
+def roles_of_archive(
+    path: Path, listing: str, binaries: Binaries, *, timeout_s: float
+) -> frozenset[str]:
+    """The roles that own objects of a pg_dump archive, or are granted anything by it."""
+    wanted = [line for line in listing.splitlines() if not _DATA.match(line)]
+    with tempfile.NamedTemporaryFile("w", prefix="readiness-list-") as lines:
+        lines.write("\n".join(wanted))
+        lines.flush()
+        with tempfile.TemporaryFile() as output:
+            words = [f"--use-list={lines.name}", "--file=-"]
+            run_pg_restore(path, binaries, words, timeout_s=timeout_s, output=output)
+            output.seek(0)
+            return frozenset(role for line in output for role in roles_named(line))
+
+
+def run_pg_restore(
+    path: Path,
+    binaries: Binaries,
+    arguments: Sequence[str],
+    *,
+    timeout_s: float,
+    dsn: Dsn | None = None,
+    output: IO[bytes] | None = None,
+) -> Ended:
+    """Run `pg_restore` on an archive, which may be packed; damage of that is an error of it."""
+    run = partial(
+        run_program, binaries, "pg_restore", timeout_s=timeout_s, dsn=dsn, output=output,
+        environ={"TZ": "UTC"},
+    )  # fmt: skip
+    if not packing_of(path):
+        return run([*arguments, str(path)])
+    try:
+        with unpacked(path) as file:
+            return run(arguments, stdin=file)
+    except DamagedError as error:
+        return Ended(1, 1, (str(error),))
 
 
 def printed(
@@ -137,111 +235,49 @@ def printed(
             binaries, name, arguments, timeout_s=timeout_s, output=output,
             environ=environ, account=account,
         )  # fmt: skip
-        output.seek(0)
-        return ended, output.read(_LONGEST_OUTPUT).decode(errors="replace")
+        return ended, _first_of(output)
+
+
+def _first_of(output: IO[bytes]) -> str:
+    output.seek(0)
+    return output.read(_LONGEST_OUTPUT).decode(errors="replace")
 
 
 def is_plain(path: Path) -> bool:
-    """Whether a file is text, as plain SQL is; compressed by gzip, or not."""
-    head = head_of(path)
-    if head.startswith(_GZIP):
-        try:
-            with gzip.open(path) as file:
-                head = file.read(_HEAD_BYTES)
-        except _UNREADABLE:
-            return False  # damaged: reading it to its end reports that
-    return known_as(head) == PLAIN_TEXT
+    """Whether a file is text, as plain SQL is, packed or not; also one that cannot be unpacked."""
+    kind = kind_of(path)
+    return kind == PLAIN_TEXT or (not kind and bool(packing_of(path)))
 
 
 def is_closed(path: Path, *, encrypted: bool) -> bool:
     """Whether a file cannot be read here: it is packed, or encrypted although it must not be."""
     head = head_of(path)
     kind = known_as(head)
-    return kind in {"zstd", "lz4", "zip"} or not (kind or (encrypted and head))
-
-
-def head_of(path: Path) -> bytes:
-    """The first bytes of a file."""
-    try:
-        with path.open("rb") as file:
-            return file.read(_HEAD_BYTES)
-    except PermissionError as error:
-        raise NotPermitted("the file may not be read", where=str(path)) from error
-    except OSError as error:
-        raise CouldNotMeasure(f"cannot be read: {error.strerror}", where=str(path)) from error
-
-
-def known_as(head: bytes) -> str:
-    """The format, or plain text, that the first bytes show; empty if they show nothing."""
-    for magic, name in _MAGIC.items():
-        if head.startswith(magic):
-            return name
-    offset, mark = _TAR
-    if head[offset : offset + len(mark)] == mark:
-        return "tar"
-    text = head and set(head) <= _PRINTABLE and not is_armoured(head)
-    return PLAIN_TEXT if text else ""
-
-
-def is_armoured(head: bytes) -> bool:
-    """Whether the bytes are cipher text in ASCII armour, which is plain text to a reader."""
-    return head.startswith(_ARMOURED)
+    if kind in {"zip", "zstd", "lz4", "gzip", "bzip2", "xz"}:
+        return not packing_of(path)
+    return not (kind or (encrypted and head))
 
 
 def _plain(path: Path) -> Content:
-    compressed = head_of(path).startswith(_GZIP)
     try:
-        with gzip.open(path) if compressed else path.open("rb") as file:
-            return read_plain_dump(file)
-    except _UNREADABLE as error:
-        problem = f"cannot be read to its end: {str(error) or type(error).__name__}"
+        with unpacked(path) as file:
+            found = read_plain_dump(file)
+    except DamagedError as error:
+        problem = f"cannot be read to its end: {error}"
         return Content(Format.PLAIN, problem=problem, damage=(problem,))
+    return Content(
+        Format.PLAIN, found.tables, found.data, found.roles, plain=found, damage=found.damage
+    )
 
 
 def _tar(path: Path) -> Content:
     members = 0
     try:
-        with tarfile.open(path, "r|*") as archive:
+        with unpacked(path) as file, tarfile.open(fileobj=file, mode="r|") as archive:
             for _ in archive:
                 members += 1
-    except (tarfile.TarError, *_UNREADABLE) as error:
+            while file.read(1 << 20):
+                pass  # what comes after its last member may be damaged, too
+    except (tarfile.TarError, DamagedError, OSError, EOFError) as error:
         return Content(Format.TAR, members=members, problem=str(error) or type(error).__name__)
     return Content(Format.TAR, members=members)
-
-
-def read_plain_dump(file: BufferedIOBase) -> Content:
-    """What a plain SQL dump holds; only one line of it is in memory at a time."""
-    counts = dict.fromkeys(_BEGINS, 0)
-    last: deque[bytes] = deque(maxlen=_LAST_LINES)
-    keys: list[tuple[bool, bytes]] = []
-    zeros, filtered = False, False
-    for line in _lines(file):
-        last.append(line)
-        zeros = zeros or b"\0" in line
-        filtered = filtered or line.startswith(_FILTERED)
-        for name, beginnings in _BEGINS.items():
-            counts[name] += line.startswith(beginnings)
-        if found := _RESTRICTED.match(line):
-            keys.append((bool(found[1]), found[2]))
-    damage = tuple(_damage(last, keys, zeros=zeros))
-    made = (counts["tables"], counts["data"], counts["roles"])
-    return Content(Format.PLAIN, *made, filtered=filtered, damage=damage)
-
-
-def _damage(last: Iterable[bytes], keys: list[tuple[bool, bytes]], *, zeros: bool) -> Iterator[str]:
-    if not any(_COMPLETE.match(line) for line in last):
-        yield "does not end with `-- PostgreSQL database dump complete`: it was cut off"
-    if zeros:
-        yield "contains NUL bytes: the file system lost what was written"
-    opened = [key for closes, key in keys if not closes]
-    closed = [key for closes, key in keys if closes]
-    if opened[:1] != closed[-1:]:
-        yield "\\restrict has no \\unrestrict with the same key: psql refuses the rest"
-
-
-def _lines(file: BufferedIOBase) -> Iterator[bytes]:
-    """The lines; of a very long one, the first piece, and `-` for each further one."""
-    begins = True
-    while piece := file.readline(_LONGEST_PIECE):
-        yield piece if begins else b"-" + piece[-1:] if b"\0" not in piece else b"-\0"
-        begins = piece.endswith(b"\n")

@@ -15,6 +15,7 @@ from typing import Final
 from psycopg import sql
 
 from readiness.areas.backup.config import Backup
+from readiness.areas.backup.probes.heartbeat import lost_since
 from readiness.areas.backup.probes.safety import check_space, own_schema
 from readiness.areas.backup.tools import tool_of
 from readiness.areas.backup.tools.tool import account_of, no_backup, physical_of
@@ -176,20 +177,14 @@ class RestoredCluster:
 
     def data_loss(self, backup: Backup) -> Measurement:
         """Seconds between the newest heartbeat in the restored copy and the restore."""
-        query = physical_of(backup).heartbeat_sql
-        if query is None:
+        if backup.newest_sql is None:
             raise CouldNotMeasure(
                 "the data loss cannot be measured: `heartbeat_sql` is not configured",
-                where=f"[backup.{backup.name}.physical]",
+                where=f"[backup.{backup.name}]",
                 remedy="set `heartbeat_sql` to a query for the newest time that is written"
                 " regularly",
             )
-        with connect(self.database(), timeout_s=_TIMEOUT_S) as connection:
-            last = fetch_value(connection, query)
-        if not isinstance(last, datetime) or last.tzinfo is None:
-            raise NoData(f"returned {last!r}, not a time with a time zone", where=query)
-        lost = max(0.0, (self.began - last).total_seconds())
-        return Measurement("data loss", lost, "s", query)
+        return lost_since(self.began, self.database(), backup.newest_sql)
 
     def database(self) -> Dsn:
         """The restored database."""

@@ -274,4 +274,5 @@ def _without_a_row(restore: Restored, manifest: Manifest) -> dict[str, TableCont
         # Neither triggers nor foreign keys may prevent it.
         fetch(connection, "set local session_replication_role = replica")
         fetch(connection, statement.format(name, name))
-        return {**restore.contents(), largest: content_of(connection, name)}
+        lacking = replace(content_of(connection, name), root=manifest.tables[largest].root)
+        return {**restore.contents(), largest: lacking}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from readiness.areas.backup.config import Backup, Copy, Immutable
-from readiness.areas.backup.probes.contents import head_of, is_armoured, known_as
+from readiness.areas.backup.probes.packed import head_of, is_armoured, known_as
 from readiness.areas.backup.probes.stored import backups
 from readiness.areas.backup.tools import tool_of
 from readiness.areas.backup.tools.tool import Piece, no_backup

@@ -10,15 +10,21 @@ from readiness.areas.backup.config import Backup, Layer
 from readiness.areas.backup.probes.contents import (
     Content,
     Format,
+    Heading,
+    as_archived,
     content_of,
+    heading_of,
     is_closed,
     is_plain,
+    list_archive,
 )
+from readiness.areas.backup.probes.packed import ARCHIVE, kind_of
+from readiness.areas.backup.probes.plain_sql import PlainDump
 from readiness.areas.backup.tools import tool_of
 from readiness.config.base.tables import Database
 from readiness.lib.files import BackupFile, Dated, files_in
 from readiness.lib.postgres import connect, fetch, fetch_value
-from readiness.model.errors import NoData
+from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.measurement import Measurement
 from readiness.servers.binaries import find_binaries
 
@@ -47,8 +53,19 @@ def backups(backup: Backup) -> list[BackupFile]:
 
 
 def newest(backup: Backup) -> BackupFile | None:
-    """The newest backup in the folder."""
-    return next(iter(backups(backup)), None)
+    """The newest backup in the folder, with the age that it shows itself."""
+    file = next(iter(backups(backup)), None)
+    if file is None or file.manifest.exists():
+        return file
+    try:
+        return as_archived(file, heading(file, backup))
+    except CouldNotMeasure:
+        return file  # what needs the list of contents reports it
+
+
+def latest(backup: Backup) -> Dated | None:
+    """The newest backup that did not fail, of whatever makes them."""
+    return newest(backup) if backup.tool == "dump" else next(iter(taken(backup)), None)
 
 
 def taken(backup: Backup, *, whole: bool = False) -> Sequence[Dated]:
@@ -76,6 +93,14 @@ def _newest_files(backup: Backup) -> list[BackupFile]:
     return [files[0] for files in places if files]
 
 
+def heading(file: BackupFile, backup: Backup) -> Heading:
+    """What the list of contents of a dump says; nothing where it has none that can be read."""
+    listing = ""
+    if kind_of(file.path) in {ARCHIVE, "tar"}:
+        _, listing = list_archive(file.path, find_binaries(), timeout_s=backup.patience_s)
+    return heading_of(listing)
+
+
 def plain_dumps(backup: Backup) -> list[tuple[BackupFile, Content]]:
     """Those of the newest files that are plain SQL, each read to its end."""
     return [
@@ -96,6 +121,11 @@ def content(path: Path, backup: Backup) -> Content:
     """What a file holds; one that did not change is read once."""
     status = path.stat()
     return _content(path, status.st_mtime_ns, status.st_size, backup.patience_s)
+
+
+def plain(file: BackupFile, backup: Backup) -> PlainDump | None:
+    """What a dump in plain SQL holds; None where it is none, or cannot be read."""
+    return content(file.path, backup).plain if is_plain(file.path) else None
 
 
 @lru_cache(maxsize=64)

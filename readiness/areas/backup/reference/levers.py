@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from readiness.areas.backup.reference.backups import Backups, programs_for, run_
 from readiness.lib.files import manifest_path
 from readiness.model.errors import ReferenceSystemError
 from readiness.servers.files import kept, write_whole
-from readiness.servers.shop import Server, Shop
+from readiness.servers.shop import NAME, Server, Shop
 
 Lever = contextlib.AbstractContextManager[None]
 
@@ -122,6 +122,11 @@ def _keep_the_newest(folder: Path) -> None:
             file.unlink()
 
 
+def _before(content: dict[str, Any], hours: float) -> str:
+    started = datetime.fromisoformat(content["started_at"])
+    return (started - timedelta(hours=hours)).isoformat()
+
+
 def _allow_deletion(policy: Path) -> None:
     allowed = json.loads(policy.read_bytes())
     allowed["application"].append("delete")
@@ -167,12 +172,35 @@ class BackupLevers:
             yield
 
     @contextlib.contextmanager
-    def made_of(self, sql: str) -> Iterator[None]:
-        """Make a whole new backup, with a true manifest, of a changed copy of the database."""
+    def made_of(self, sql: str = "", *, renamed: bool = False) -> Iterator[None]:
+        """Make a whole new backup, with a true manifest, of a changed copy of the database.
+
+        Args:
+            sql: how the copy is changed.
+            renamed: whether the manifest has the name of the copy, and not that of the database.
+        """
         with kept(self._backups.folder), kept(self._backups.offsite):
             with self._copy(sql) as dsn:
-                write_backup(dsn, self._backups.folder, binaries=programs_for(self._server))
+                made = write_backup(dsn, self._backups.folder, binaries=programs_for(self._server))
+                if not renamed:
+                    _edit(manifest_path(made), lambda content: {**content, "database": NAME})
                 self._mirror()
+            yield
+
+    def of_a_standby_that_stands_still(self, hours: float) -> Lever:
+        """Let the manifest of the newest dump say that a standby had replayed nothing since."""
+        return self._manifest(
+            lambda content: {**content, "replayed_until": _before(content, hours)}
+        )
+
+    def of_another_server(self) -> Lever:
+        """Let the manifest of the newest dump have the identifier of another server."""
+        return self._manifest(lambda content: {**content, "system": "1"})
+
+    @contextlib.contextmanager
+    def _manifest(self, edit: Callable[[dict[str, Any]], dict[str, Any]]) -> Iterator[None]:
+        with kept(self._backups.folder):
+            _edit(manifest_path(newest(self._backups.folder)), edit)
             yield
 
     def shrunk(self) -> Lever:

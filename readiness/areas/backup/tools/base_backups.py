@@ -3,13 +3,14 @@
 import json
 import re
 import shutil
+import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from readiness.areas.backup.config import Backup
-from readiness.areas.backup.probes.contents import head_of
+from readiness.areas.backup.probes.packed import head_of
 from readiness.areas.backup.tools.tool import (
     PIECES,
     VERIFY_S,
@@ -118,6 +119,7 @@ class Barman(CommandTool):
             restored_bytes=_bytes(base.get("disk_usage_bytes")),
             where=f"{self.backup.path} {label}",
             dated_by=self._json_source("show-backup"),
+            system=str(shown.get("system_id") or shown.get("systemid") or ""),
         )
 
     def _shown(self, label: str) -> dict[str, Any]:
@@ -233,7 +235,17 @@ def _backup_of(folder: Path) -> PhysicalBackup:
         restored_bytes=size or 0,
         where=str(folder),
         dated_by="its backup_manifest",
+        system=_system(folder / "global" / "pg_control"),
     )
+
+
+def _system(control: Path) -> str:
+    """The system identifier, which pg_control begins with; empty where it cannot be read."""
+    try:
+        with control.open("rb") as file:
+            return str(int.from_bytes(file.read(8), sys.byteorder))
+    except OSError:
+        return ""
 
 
 def _size(manifest: Path) -> int | None:

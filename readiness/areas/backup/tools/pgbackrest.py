@@ -47,7 +47,9 @@ class PgBackRest(CommandTool):
     def backups(self) -> list[PhysicalBackup]:
         """All backups, the newest first."""
         try:
-            found = [self._backup_of(entry) for entry in self._stanza().get("backup", [])]
+            stanza = self._stanza()
+            systems = {db.get("id"): str(db.get("system-id", "")) for db in stanza.get("db", [])}
+            found = [self._backup_of(entry, systems) for entry in stanza.get("backup", [])]
         except (KeyError, TypeError) as error:
             raise unknown_format(f"no {error}", self.source("info")) from None
         return sorted(found, key=lambda b: b.taken_at, reverse=True)
@@ -99,7 +101,7 @@ class PgBackRest(CommandTool):
         stanza: dict[str, Any] = answer[0]
         return stanza
 
-    def _backup_of(self, entry: dict[str, Any]) -> PhysicalBackup:
+    def _backup_of(self, entry: dict[str, Any], systems: dict[Any, str]) -> PhysicalBackup:
         return PhysicalBackup(
             label=entry["label"],
             taken_at=at(entry["timestamp"]["stop"]),
@@ -110,6 +112,7 @@ class PgBackRest(CommandTool):
             where=f"{self.backup.path} {entry['label']}",
             dated_by=self.source("info"),
             whole=entry["type"] == "full",
+            system=systems.get(entry.get("database", {}).get("id"), ""),
         )
 
     def _repository(self) -> list[str]:

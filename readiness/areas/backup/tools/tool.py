@@ -37,6 +37,7 @@ class PhysicalBackup:
         where: the backup, for a message.
         dated_by: what `taken_at` was taken from, in words.
         whole: whether it needs no backup before it; others are much smaller.
+        system: the system identifier of the server; empty where the tool does not report it.
     """
 
     label: str
@@ -48,6 +49,12 @@ class PhysicalBackup:
     where: str
     dated_by: str
     whole: bool = True
+    system: str = ""
+
+    @property
+    def data_at(self) -> datetime:
+        """As `taken_at`: with its WAL it holds what was committed until then."""
+        return self.taken_at
 
 
 @dataclass(frozen=True, slots=True)
