@@ -327,6 +327,8 @@ def container(name: str, port: int | str = 0, *, probed: bool = False) -> dict[s
         ([container("app", 80), container("front", 81, probed=True)], 81, []),
         ([container("app", 80), container("front", 81, probed=True)], "http", ["app"]),
         ([container("app"), container("front", probed=True)], 9999, ["app"]),
+        ([container("app", probed=True), container("rbac-proxy", 81)], 81, []),
+        ([container("app"), container("rbac-proxy", 81)], 81, ["rbac-proxy"]),
     ],
 )
 def test_the_container_that_serves_needs_the_probe(

@@ -9,7 +9,7 @@ from readiness.areas.scaling.kubernetes.view import View
 
 _CHOSEN: Final = "kubectl.kubernetes.io/default-container"
 _SIDECAR: Final = re.compile(
-    r"istio-proxy|linkerd-proxy|envoy.*|.*-agent|consul-dataplane|.*sql-proxy|daprd|.*-exporter"
+    r"envoy.*|.+-proxy(-\w+)?|.*-agent|consul-dataplane|daprd|.*-exporter"
     r"|exporter|fluent-?bit|fluentd|filebeat|promtail|vault-agent|.*-sidecar|config-reloader|.*reloader"
 )
 _SIDE_PORT: Final = re.compile(r"(?i).*(metric|prom|health|probe|admin|debug|pprof|monitor).*")
@@ -27,6 +27,9 @@ def unprobed(view: View) -> list[str]:
     served = list(dict.fromkeys(_targets(view.services, everything)))
     names = served or [_main(view, spec.containers)]
     probed = {one.name for one in everything if one.readiness_probe}
+    # A proxy in front of the main container passes on what that one can serve.
+    if all(_SIDECAR.fullmatch(name) for name in names) and _main(view, spec.containers) in probed:
+        return []
     return [name for name in names if name and name not in probed]
 
 
