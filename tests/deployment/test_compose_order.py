@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from readiness.areas.deployment.config import Order
+from readiness.areas.deployment.probes.compose_file import UnreadableError
 from readiness.areas.deployment.probes.start_order import (
     StartOrder,
-    UnreadableError,
     read_order,
     start_order,
     written_by_compose,
