@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 _SHELLS: Final = frozenset({"sh", "bash", "ash", "dash", "ksh", "zsh"})
-_SUCCEEDS: Final = frozenset({"true", ":", "echo", "printf"})
+_SUCCEEDS: Final = frozenset({"true", ":", "echo", "printf", "date", "uptime"})
 _ENDS: Final = frozenset({";", "&", "\n"})
 _OPERATORS: Final = frozenset({"&&", "||"})
+_GROUPS: Final = {"(": ")", "{": "}"}
 # Scripts with these are not looked into: they are taken to be able to fail.
 _COMPOUND: Final = frozenset(
     {"if", "then", "else", "fi", "while", "until", "for", "do", "done", "case", "esac", "{", "}"}
@@ -27,6 +28,7 @@ def can_fail(script: str) -> bool:
         words = list(lexer)
     except ValueError:
         return True  # a quote that is not closed: the shell refuses it
+    words = _flat(words)
     if _COMPOUND & set(words):
         return True
     commands: list[list[str]] = [[]]
@@ -43,6 +45,16 @@ def can_fail(script: str) -> bool:
         if one[0] == "set" or any(_command_can_fail(tail) for tail in _exits(one)):
             return True
     return _list_can_fail(next(filter(None, reversed(commands)), []))
+
+
+def _flat(words: list[str]) -> list[str]:
+    """Without the parentheses or braces around the whole script."""
+    while len(words) > 1 and words[0] in _GROUPS and words[-1] == _GROUPS[words[0]]:
+        inner = words[1:-1]
+        if set(inner) & {*_GROUPS, *_GROUPS.values()}:
+            break
+        words = inner
+    return words
 
 
 def _exits(words: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -70,11 +82,20 @@ def _command_can_fail(words: Sequence[str]) -> bool:
         return _command_can_fail(words[len(words) - 1 - list(words)[::-1].index("|") + 1 :])
     name, *arguments = words
     name = name.rpartition("/")[2]
-    if name in _SHELLS and "-c" in arguments[:-1]:
-        return can_fail(arguments[arguments.index("-c") + 1])
+    if name in _SHELLS and (script := _script(arguments)) is not None:
+        return can_fail(script)
     if name == "exit":
         return arguments[:1] != ["0"]
     return name not in _SUCCEEDS
+
+
+def _script(arguments: Sequence[str]) -> str | None:
+    """The script of `sh -c` or `bash -euc`."""
+    for at, word in enumerate(arguments[:-1]):
+        if word.startswith("-") and not word.startswith("--") and word.endswith("c"):
+            # With -e, any command of it may end it.
+            return f"set -e; {arguments[at + 1]}" if "e" in word else arguments[at + 1]
+    return None
 
 
 def command_can_fail(words: Sequence[str]) -> bool:

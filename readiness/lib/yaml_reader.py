@@ -118,6 +118,15 @@ def read_one(text: str, scalars: Scalars) -> object:
     return found[0] if found else None
 
 
+def value_of(node: yaml.Node, scalars: Scalars) -> object:
+    """The value of a document without flaws.
+
+    Raises:
+        BrokenYaml: it has a tag that is not read.
+    """
+    return _Reader(scalars).value(node)
+
+
 def nodes(text: str) -> list[yaml.Node]:
     """The documents of a text, not yet made into values.
 

@@ -204,7 +204,7 @@ def test_backup_before_deploy(saved_layer: SavedLayer, evidence: Evidence) -> No
 def test_start_order(deployment: Deployment, evidence: Evidence) -> None:
     """Compose's defaults apply to missing keys."""
     settings = _declared(deployment.order, "order")
-    order, source = read_order(settings), settings.compose
+    order, source = read_order(settings), ", ".join(settings.files)
     count = len(order.dependencies)
     evidence.record(Measurement("dependencies", count, "count", source))
     for key, name, found in _objections(order):
@@ -219,7 +219,7 @@ def test_start_order(deployment: Deployment, evidence: Evidence) -> None:
 
 
 def _judge_patience(settings: Order, order: StartOrder, evidence: Evidence) -> None:
-    source = settings.compose
+    source = ", ".join(settings.files)
     for service, least_s in settings.patience_s.items():
         with evidence.attempt():
             patience_s = patience_with(order, service, source)

@@ -28,6 +28,7 @@ ScratchBeside = Callable[[Database], AbstractContextManager[Scratch]]
     title="Every replica and worker runs the release under test, and the report agrees",
     failure_title="A replica, a worker or the deployment report has another release",
     each="deployment",
+    needs="url",
     severity="blocker",
     judgements=(
         "release-told",

@@ -19,6 +19,8 @@ _POLICY: Final = "scaling.autoscaler-policy[shop]"
 _STATE: Final = "scaling.autoscaler-live[shop]"
 _CAPACITY: Final = "scaling.capacity[shop]"
 _DISRUPTION: Final = "scaling.disruption[shop]"
+_MANIFESTS: Final = "scaling.manifests[shop]"
+_TEMPLATE: Final = "scaling.pod-template[shop]"
 _CONNECTIONS: Final = "scaling.connection-budget[shop]"
 # Without exactly one autoscaler its bounds are unknown, and with them all that follows from them.
 _NOT_ONE: Final[Mapping[str, set[str]]] = {_ONE: {"one-autoscaler"}} | {
@@ -95,6 +97,32 @@ _MEMORY_SEEN: Final = """\
               "current": {"""
 _PROBE: Final = "readinessProbe: {httpGet: {path: /health/ready, port: 8000}, periodSeconds: 2}"
 _ROLLING: Final = "    rollingUpdate: {maxSurge: 1, maxUnavailable: 0}\n"
+_STARTS: Final = (
+    "          resources: {requests: {cpu: 100m, memory: 128Mi}, limits: {memory: 128Mi}}\n"
+)
+_SERVICE: Final = "apiVersion: v1\nkind: Service"
+_RANGE: Final = f"""\
+apiVersion: v1
+kind: LimitRange
+metadata: {{name: shop, namespace: shop}}
+spec: {{limits: [{{type: Container, max: {{memory: 200Mi}}}}]}}
+---
+{_SERVICE}"""
+# A worker of the same release, whose pods have the labels of the shop and one more.
+_WORKER: Final = f"""\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: worker, namespace: shop}}
+spec:
+  replicas: 5
+  selector: {{matchLabels: {{SELECTOR}}}}
+  template:
+    metadata: {{labels: {{LABELS}}}}
+    spec: {{containers: [{{name: worker, image: "registry.example.com/shop:1.5.0"}}]}}
+---
+{_SERVICE}"""
+_SOCKET: Final = "      volumes: [{name: runtime, hostPath: {path: /run/docker.sock}}]\n"
+_URL: Final = "            - name: DATABASE_URL\n"
 _MEMORY_LIMIT: Final = "            limits: {memory: 64Mi}\n"
 
 
@@ -270,21 +298,21 @@ autoscaler_at_its_maximum = _edited(
 sidecar_without_cpu_request = _edited(
     "sidecar_without_cpu_request",
     "A sidecar requests no CPU: the utilization of the whole pod is unknown",
-    {_CAPACITY: {"cpu-request"}},
+    {_CAPACITY: {"cpu-request", "quota"}},
     _DEPLOYMENT,
     ("{cpu: 50m, memory: 64Mi}", "{memory: 64Mi}"),
 )
 sidecar_without_memory = _edited(
     "sidecar_without_memory",
     "A sidecar says nothing of memory: no request, and no limit that would stand for one",
-    {_CAPACITY: {"memory-request", "memory-limit"}},
+    {_CAPACITY: {"memory-request", "memory-limit", "quota"}},
     _DEPLOYMENT,
     ("{cpu: 50m, memory: 64Mi}\n" + _MEMORY_LIMIT, "{cpu: 50m}\n"),
 )
 sidecar_without_memory_limit = _edited(
     "sidecar_without_memory_limit",
     "A sidecar has no memory limit: one leak takes the neighbors on its node down",
-    {_CAPACITY: {"memory-limit"}},
+    {_CAPACITY: {"memory-limit", "quota"}},
     _DEPLOYMENT,
     (_MEMORY_LIMIT, ""),
 )
@@ -294,6 +322,20 @@ quota_too_small = _edited(
     {_CAPACITY: {"quota"}},
     _AROUND,
     ('pods: "20"', 'pods: "5"'),
+)
+init_container_names_no_limit = _edited(
+    "init_container_names_no_limit",
+    "An init container has no memory limit: the quota of limits.memory refuses every new pod",
+    {_CAPACITY: {"quota"}},
+    _DEPLOYMENT,
+    (_STARTS, ""),
+)
+limit_range_refuses_the_pods = _edited(
+    "limit_range_refuses_the_pods",
+    "A LimitRange allows 200Mi for each container, and the shop needs 256Mi: no pod is made",
+    {_CAPACITY: {"limit-range"}},
+    _AROUND,
+    (_SERVICE, _RANGE),
 )
 quota_used_by_others = _edited(
     "quota_used_by_others",
@@ -353,6 +395,78 @@ no_readiness_probe = _edited(
     (_PROBE, "stdin: false"),
 )
 
+rollout_paused = _edited(
+    "rollout_paused",
+    "The Deployment was paused and never resumed: no new release is ever rolled out",
+    {_DISRUPTION: {"strategy"}},
+    _DEPLOYMENT,
+    ("spec:\n  selector:", "spec:\n  paused: true\n  selector:"),
+)
+port_out_of_range = _edited(
+    "port_out_of_range",
+    "A port has two digits too many: the API server refuses the Service",
+    {_MANIFESTS: {"accepted"}},
+    _AROUND,
+    ("port: 80,", "port: 800000,"),
+)
+field_misspelled = _edited(
+    "field_misspelled",
+    "A hook is misspelled: older clients drop it, and pods stop in the middle of requests",
+    {_MANIFESTS: {"known-fields"}},
+    _DEPLOYMENT,
+    ("preStop:", "prestop:"),
+)
+selector_changed = _edited(
+    "selector_changed",
+    "The manifest's selector is not the live one: the API server refuses the update",
+    {_MANIFESTS: {"immutable"}},
+    _LIVE,
+    (
+        '"app": "shop"\n          }\n        },\n        "strategy"',
+        '"app": "shop",\n            "tier": "web"\n          }\n        },\n        "strategy"',
+    ),
+)
+selector_matches_the_worker = _edited(
+    "selector_matches_the_worker",
+    "The selector of the shop matches the worker, too: the autoscaler measures both",
+    {_MANIFESTS: {"selectors"}},
+    _AROUND,
+    (
+        _SERVICE,
+        _WORKER.replace("SELECTOR", "component: worker").replace(
+            "LABELS", "app: shop, component: worker"
+        ),
+    ),
+)
+image_latest = _edited(
+    "image_latest",
+    "The image is tagged latest: two pods may run different releases, and none can be restored",
+    {_TEMPLATE: {"image-tag"}},
+    _DEPLOYMENT,
+    ("registry.example.com/proxy:2.6", "registry.example.com/proxy:latest"),
+)
+container_privileged = _edited(
+    "container_privileged",
+    "The container is privileged: whoever breaks into it has the node",
+    {_TEMPLATE: {"privileged"}},
+    _DEPLOYMENT,
+    (_PROBE, f"securityContext: {{privileged: true}}\n          {_PROBE}"),
+)
+runtime_socket_mounted = _edited(
+    "runtime_socket_mounted",
+    "The pod mounts the socket of the container runtime, and so controls its node",
+    {_TEMPLATE: {"host-path"}},
+    _DEPLOYMENT,
+    ("      initContainers:", f"{_SOCKET}      initContainers:"),
+)
+password_in_the_manifest = _edited(
+    "password_in_the_manifest",
+    "A password stands in the manifest, and with it in the repository",
+    {_TEMPLATE: {"secret"}},
+    _DEPLOYMENT,
+    (_URL, f"            - {{name: SMTP_PASSWORD, value: not-a-real-one}}\n{_URL}"),
+)
+
 role_has_few_connections = _limited(
     "role_has_few_connections",
     "The application's role may have 30 connections, and the maximum replica count needs 55",
@@ -385,5 +499,32 @@ pools_too_large = broken_by(
     {_CONNECTIONS: {"server"}},
     lambda levers: levers.replace_in_config(
         "connections_per_replica = 5", "connections_per_replica = 50"
+    ),
+)
+
+budget_met_by_another = broken_by(
+    "budget_met_by_another",
+    "minAvailable: 1 is met by the worker's pods: a drain may evict every pod of the shop",
+    {_DISRUPTION: {"remaining"}, _MANIFESTS: {"selectors"}},
+    lambda levers: (
+        levers.edit_manifest(_AROUND, "maxUnavailable: 1", "minAvailable: 1"),
+        levers.edit_manifest(
+            _AROUND,
+            _SERVICE,
+            _WORKER.replace("SELECTOR", "component: worker").replace(
+                "LABELS", "app: shop, component: worker"
+            ),
+        ),
+    ),
+)
+probe_on_the_sidecar = broken_by(
+    "probe_on_the_sidecar",
+    "Only the proxy has a readiness probe: the pod gets requests before the shop can answer",
+    {_DISRUPTION: {"readiness-probe"}},
+    lambda levers: (
+        levers.edit_manifest(_DEPLOYMENT, _PROBE, "stdin: false"),
+        levers.edit_manifest(
+            _DEPLOYMENT, "- name: proxy\n", f"- name: proxy\n          {_PROBE}\n"
+        ),
     ),
 )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.areas.scaling.config import Scaling
+from readiness.areas.scaling.config import Agreed, Scaling
 from readiness.areas.scaling.judging import record_not_judged
 from readiness.areas.scaling.kubernetes.autoscaler import CPU, MEMORY, Autoscaler
 from readiness.areas.scaling.kubernetes.controllers import (
@@ -13,7 +13,15 @@ from readiness.areas.scaling.kubernetes.controllers import (
     fixed_live,
     upward,
 )
-from readiness.areas.scaling.kubernetes.view import ABLE, ACTIVE, LIMITED, View, conflicts, state
+from readiness.areas.scaling.kubernetes.view import (
+    ABLE,
+    ACTIVE,
+    AUTOSCALERS,
+    LIMITED,
+    View,
+    conflicts,
+    state,
+)
 from readiness.areas.scaling.probes.sides import Sides
 from readiness.lib.text import clean, worst
 from readiness.model.errors import NoData
@@ -58,13 +66,33 @@ SidesOf = Callable[[Scaling], Sides]
 def test_autoscaler(scaling: Scaling, sides_of: SidesOf, evidence: Evidence) -> None:
     """The manifests and the live objects, with the platform's defaults filled in."""
     sides = sides_of(scaling)
+    _refuse_fixed(sides, scaling)
     record_not_judged(scaling, evidence, "min_replicas", "max_replicas")
     for view in sides.known:
-        _judge_one(view, evidence)
+        with evidence.attempt():
+            view.require(*AUTOSCALERS)
+            _judge_one(view, evidence)
         for found in view.autoscalers if len(view.autoscalers) == 1 else ():
             _judge_bounds(view.side, found, scaling, evidence)
     with evidence.attempt():
         _judge_fixed(sides, scaling, evidence)
+
+
+def _refuse_fixed(sides: Sides, scaling: Scaling) -> None:
+    """A workload that nobody wants to scale is no failure, and no pass either.
+
+    Raises:
+        NoData: nothing scales it, and nothing was agreed that needs an autoscaler.
+    """
+    if scaling.scales or any(view.fixed is None for view in sides.known):
+        return
+    counts = sorted({str(view.fixed) for view in sides.known})
+    raise NoData(
+        f"nothing scales {scaling.workload}: it always has {' or '.join(counts)} replicas",
+        where=f"[scaling.{scaling.name}]",
+        remedy="if that is meant, mark scaling.autoscaler, scaling.autoscaler-policy and"
+        f" scaling.autoscaler-live not applicable for {scaling.name}; else add an autoscaler",
+    )
 
 
 def _judge_one(view: View, evidence: Evidence) -> None:
@@ -153,7 +181,8 @@ def _judge_fixed(sides: Sides, scaling: Scaling, evidence: Evidence) -> None:
       scaleDown: {policies: [{type: Pods, value: 1, periodSeconds: 60}]}
       Without `behavior` it adds 4 pods or 100 % in 15 s, whichever is more, and after 300 s removes
       all above the minimum at once.
-      Agreed: `up_pods`, `up_s`, `down_pods`, `down_s` in [scaling.NAME]""",
+      Agreed: `up_pods`, `up_s`, `down_pods`, `down_s` in [scaling.NAME]; a policy of percent adds
+      more pods the more there are: agree a range, up_pods = [2, 10]""",
     judgements=(
         "metric",
         "utilization",
@@ -166,6 +195,7 @@ def _judge_fixed(sides: Sides, scaling: Scaling, evidence: Evidence) -> None:
 )
 def test_autoscaler_policy(scaling: Scaling, sides_of: SidesOf, evidence: Evidence) -> None:
     """The controller's algorithm is simulated from every replica count between the bounds."""
+    _refuse_fixed(sides_of(scaling), scaling)
     agreed = ("cpu_percent", "memory_percent", "up_pods", "down_pods")
     record_not_judged(scaling, evidence, *agreed)
     for view in sides_of(scaling).known:
@@ -220,18 +250,19 @@ def _judge_speed(side: str, found: Autoscaler, scaling: Scaling, evidence: Evide
                 says=f"{side}: {found.name} has selectPolicy Disabled: no pod is ever {verb}",
             )
     if found.up.select != "Disabled" and (up := scaling.pace("up")):
-        pods, seconds = up
         setting = scaling.deciding("up_pods")
-        _judge_rate(evidence, side, "added", up, setting, upward(found, pods, seconds))
+        _judge_rate(evidence, side, "added", up, setting, upward(found, up.least, up.seconds))
         evidence.judge(
             "delay",
             Measurement("time until the first pod is added", found.up.hold_s, "s", side),
-            at_most(seconds, scaling.deciding("up_s")),
+            at_most(up.seconds, scaling.deciding("up_s")),
             says=f"{side}: stabilizationWindowSeconds of scaleUp is {found.up.hold_s} s",
         )
     if found.down.select != "Disabled" and (down := scaling.pace("down")):
         setting = scaling.deciding("down_pods")
-        _judge_rate(evidence, side, "removed", down, setting, downward(found, *down))
+        _judge_rate(
+            evidence, side, "removed", down, setting, downward(found, down.least, down.seconds)
+        )
     evidence.record(
         Measurement("time until the first pod is removed", found.down.hold_s, "s", side)
     )
@@ -241,28 +272,27 @@ def _judge_rate(
     evidence: Evidence,
     side: str,
     verb: str,
-    pace: tuple[int, float],
+    agreed: Agreed,
     setting: str,
     found: Rate | None,
 ) -> None:
-    pods, seconds = pace
     if found is None:
         raise NoData(
-            f"the bounds of the autoscaler leave no room for {pods} pods more or fewer",
+            f"the bounds of the autoscaler leave no room for {agreed.least} pods more or fewer",
             where=side,
             remedy="see scaling.autoscaler",
         )
-    source, what = f"{side}, the controller simulated", f"pods {verb} in {seconds:g} s"
+    source, what = f"{side}, the controller simulated", f"pods {verb} in {agreed.seconds:g} s"
     evidence.judge(
         f"{verb}-at-most",
         Measurement(f"most {what}", found.most, "count", source, found.counts),
-        at_most(pods, setting),
+        at_most(agreed.most, setting),
         says=f"{side}: from {found.most_from} replicas, up to {found.most} {what}",
     )
     evidence.judge(
         f"{verb}-at-least",
         Measurement(f"fewest {what}", found.least, "count", source, found.counts),
-        at_least(pods, setting),
+        at_least(agreed.least, setting),
         says=f"{side}: from {found.least_from} replicas, only {found.least} {what} under full"
         " pressure",
     )

@@ -11,14 +11,17 @@ from readiness.areas.scaling.kubernetes.capacity import (
     largest_node,
     node_room,
     nodes_in_use,
+    outside_ranges,
     quota_room,
 )
-from readiness.areas.scaling.kubernetes.controllers import ROLLING, allowed, rollout_of
+from readiness.areas.scaling.kubernetes.controllers import ROLLING, Rollout, rollout_of, usual_away
+from readiness.areas.scaling.kubernetes.disruption import protection
+from readiness.areas.scaling.kubernetes.serving import unprobed
 from readiness.areas.scaling.kubernetes.view import View
 from readiness.areas.scaling.probes.connection_budget import budget
 from readiness.areas.scaling.probes.sides import Sides
 from readiness.config.base.tables import Config
-from readiness.lib.text import listed
+from readiness.lib.text import listed, worst
 from readiness.model.errors import NoData, NotPermitted
 
 SidesOf = Callable[[Scaling], Sides]
@@ -39,16 +42,20 @@ SidesOf = Callable[[Scaling], Sides]
       For injected sidecars: a LimitRange with defaults, or the injector's settings
     quota: see what uses it; then raise it, or lower the requests to what is used:
       kubectl describe quota -n NAMESPACE
+      A quota of limits.cpu refuses each container, also those that end, that names no such limit
+    limit-range: see what it allows; then correct the container's requests and limits:
+      kubectl describe limitrange -n NAMESPACE
     nodes: see what uses them; then add nodes:
       kubectl describe nodes | grep -A8 'Allocated'
       Where a cluster autoscaler adds nodes: `nodes_grow = true` in [scaling.NAME]""",
-    judgements=("cpu-request", "memory-request", "memory-limit", "quota", "nodes"),
+    judgements=("cpu-request", "memory-request", "memory-limit", "limit-range", "quota", "nodes"),
 )
 def test_capacity(scaling: Scaling, sides_of: SidesOf, evidence: Evidence) -> None:
     """With the LimitRange of the namespace, and with injected sidecars."""
     rooms = 0
     for view in sides_of(scaling).known:
-        _judge_requests(view, evidence)
+        with evidence.attempt():
+            _judge_requests(view, evidence)
         with evidence.attempt():
             rooms += _judge_rooms(view, evidence, nodes_grow=scaling.nodes_grow)
     if not rooms and not evidence.lost:
@@ -61,6 +68,7 @@ def test_capacity(scaling: Scaling, sides_of: SidesOf, evidence: Evidence) -> No
 
 
 def _judge_requests(view: View, evidence: Evidence) -> None:
+    view.require("LimitRange")
     spec, ranges = view.pod, view.ranges
     if not spec.containers:
         raise NoData("the pod template has no container", where=f"{view.name}, {view.side}")
@@ -77,13 +85,23 @@ def _judge_requests(view: View, evidence: Evidence) -> None:
             listed(found),
             says=f"{view.side}: {len(found)} of {len(spec.containers)} {what}",
         )
+    if ranges:
+        outside = outside_ranges(view)
+        evidence.judge(
+            "limit-range",
+            Measurement("values that a LimitRange refuses", len(outside), "count", view.side),
+            equal_to(0),
+            worst(outside),
+            says=f"{view.side}: a LimitRange refuses the pods of {view.name}",
+        )
 
 
 def _judge_rooms(view: View, evidence: Evidence, *, nodes_grow: bool) -> int:
     """How many quotas and sets of nodes were judged."""
     peak, quotas = _peak(view), quota_room(view)
     for room in quotas:
-        _judge_room("quota", view.side, room, peak, evidence)
+        wanted = peak if room.wanted is None else room.wanted
+        _judge_room("quota", view.side, room, wanted, evidence)
     if view.nodes and nodes_grow:
         _judge_room("nodes", view.side, largest_node(view), 1, evidence)
     elif view.nodes:
@@ -102,7 +120,8 @@ def _judge_room(key: str, side: str, room: Room, wanted: int, evidence: Evidence
         Measurement(f"pods that fit into {room.where}", room.pods, "count", side),
         at_least(wanted),
         room.why,
-        says=f"{side}: {room.pods} pods fit into {room.where}",
+        says=f"{side}: {room.pods} {'pods' if room.wanted is None else 'objects'} fit into"
+        f" {room.where}",
     )
 
 
@@ -131,7 +150,8 @@ def _peak(view: View) -> int:
         whenUnsatisfiable: ScheduleAnyway, labelSelector: {matchLabels: {app: NAME}}}]
     strategy, unavailable: in the Deployment
       strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}
-      A StatefulSet cannot add pods: allow one with `max_unavailable = 1` in [scaling.NAME]
+      In a StatefulSet: updateStrategy: {type: RollingUpdate, rollingUpdate: {partition: 0}}
+      kubectl rollout resume deployment/NAME
     readiness-probe: in the container
       readinessProbe: {httpGet: {path: /health/ready, port: 8000}}""",
     judgements=(
@@ -166,6 +186,7 @@ def _judge_nodes(view: View, evidence: Evidence) -> None:
 
 
 def _judge_budget(view: View, evidence: Evidence) -> None:
+    view.require("PodDisruptionBudget")
     names = [one.metadata.name for one in view.budgets]
     one_budget = evidence.judge(
         "budget",
@@ -177,55 +198,69 @@ def _judge_budget(view: View, evidence: Evidence) -> None:
     )
     if not one_budget:
         return
-    may_go = {count: allowed(view.budgets[0], count) for count in view.counts}
-    fewest = min(may_go, key=lambda count: (may_go[count], count))
-    barest = min(may_go, key=lambda count: (count - may_go[count], count))
-    left = barest - may_go[barest]
+    budget, counts = view.budgets[0], view.counts
+    # What may scale to zero is not protected there: one pod may go.
+    scales_to_zero = view.fixed is None and not view.autoscaler.least
+    found = protection(view, budget, counts)
+    beside = listed(one.name for one in found.beside)
+    also = f"it also selects the pods of {beside}" if beside else ""
     evidence.judge(
         "evictable",
-        Measurement("fewest evictable pods", may_go[fewest], "count", view.side, len(may_go)),
+        Measurement("fewest evictable pods", found.evictable, "count", view.side, len(counts)),
         at_least(1),
-        "no node that runs one can be drained",
-        says=f"{view.side}: budget {names[0]} allows {may_go[fewest]} evictions of {fewest} pods",
+        also or "no node that runs one can be drained",
+        says=f"{view.side}: budget {names[0]} allows {found.evictable} evictions of"
+        f" {found.evictable_of} pods",
     )
+    protected = [count for count in counts if count > 1] if scales_to_zero else list(counts)
+    if not protected:
+        return
+    found = protection(view, budget, protected)
     evidence.judge(
         "remaining",
-        Measurement("fewest remaining pods", left, "count", view.side, len(may_go)),
+        Measurement("fewest remaining pods", found.left, "count", view.side, len(protected)),
         at_least(1),
-        says=f"{view.side}: budget {names[0]} may leave {left} of {barest} pods",
+        also,
+        says=f"{view.side}: budget {names[0]} may leave {found.left} of {found.left_of} pods",
     )
 
 
 def _judge_rollout(view: View, scaling: Scaling, evidence: Evidence) -> None:
     rollout = rollout_of(view.workload)
-    paused = view.workload.spec.paused
     evidence.judge(
         "strategy",
-        Measurement("update strategy", "paused" if paused else rollout.type, "text", view.side),
+        Measurement("update strategy", rollout.kept or rollout.type, "text", view.side),
         equal_to(ROLLING),
-        says=f"{view.side}: {view.name} has `paused: true`, so that no update starts"
-        if paused
+        says=f"{view.side}: {view.name} has {rollout.kept}, so that pods keep the old release"
+        if rollout.kept
         else f"{view.side}: {view.name} is updated by {rollout.type}, {ROLLING} required",
     )
-    probed = [c.name for c in view.workload.spec.template.spec.containers if c.readiness_probe]
+    missing = unprobed(view)
     evidence.judge(
         "readiness-probe",
-        Measurement("containers with a readiness probe", len(probed), "count", view.side),
-        at_least(1),
+        Measurement("serving containers without a probe", len(missing), "count", view.side),
+        equal_to(0),
         "a pod counts as available as soon as it has started",
-        says=f"{view.side}: no container of {view.name} has a readiness probe",
+        says=f"{view.side}: container {listed(missing)} of {view.name} has no readiness probe",
     )
+    _judge_away(view, rollout, scaling, evidence)
+
+
+def _judge_away(view: View, rollout: Rollout, scaling: Scaling, evidence: Evidence) -> None:
+    """Without an agreed number, the default strategies of Kubernetes are the limit."""
+    agreed = scaling.max_unavailable
     away = {count: rollout.missing(count) for count in view.counts}
-    worst_at = max(away, key=lambda count: (away[count], count))
+    limits = {n: usual_away(view.workload, n) if agreed is None else agreed for n in away}
+    worst_at = max(away, key=lambda count: (away[count] - limits[count], away[count], count))
     evidence.judge(
         "unavailable",
         Measurement(
             "most pods unavailable in an update", away[worst_at], "count", view.side, len(away)
         ),
-        at_most(scaling.max_unavailable, scaling.deciding("max_unavailable")),
+        at_most(limits[worst_at], scaling.deciding("max_unavailable")),
         f"maxUnavailable {rollout.unavailable}, maxSurge {rollout.surge}",
         says=f"{view.side}: an update takes {away[worst_at]} of {worst_at} pods away,"
-        f" {scaling.max_unavailable} allowed",
+        f" {limits[worst_at]} allowed",
     )
 
 

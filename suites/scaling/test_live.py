@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from readiness import Evidence, Measurement, at_least, at_most, check
-from readiness.areas.scaling.config import Live, Scaling
+from readiness.areas.scaling.config import Agreed, Live, Scaling
 from readiness.areas.scaling.judging import record_not_judged
 from readiness.areas.scaling.probes.course import course, timeline
 from readiness.areas.scaling.probes.drill import Pace, Phase, Scaled
@@ -87,7 +87,7 @@ def _judge_up(scaled: Scaled, scaling: Scaling, live: Live, evidence: Evidence) 
         )
     _judge_answering(scaled, live, evidence)
     if pace := scaling.pace("up"):
-        most = up.added(pace[1])
+        most = up.added(pace.seconds)
         _judge_pace(evidence, live, "added", most, pace, scaling.deciding("up_pods"))
 
 
@@ -114,7 +114,7 @@ def _judge_down(scaled: Scaled, scaling: Scaling, live: Live, evidence: Evidence
             says=f"Only {down.least} replicas served after the load, for a while",
         )
     if pace := scaling.pace("down"):
-        most = down.removed(pace[1])
+        most = down.removed(pace.seconds)
         _judge_pace(evidence, live, "removed", most, pace, scaling.deciding("down_pods"))
 
 
@@ -154,10 +154,10 @@ def _judge_answering(scaled: Scaled, live: Live, evidence: Evidence) -> None:
 
 
 def _judge_pace(
-    evidence: Evidence, live: Live, key: str, most: Pace, agreed: tuple[int, float], setting: str
+    evidence: Evidence, live: Live, key: str, most: Pace, agreed: Agreed, setting: str
 ) -> None:
     """More replicas at once than allowed may have been missed: that is not a pass."""
-    limit, seconds = agreed
+    limit, seconds = agreed.most, agreed.seconds
     what = f"replicas {key} in {seconds:g} s"
     evidence.judge(
         key,

@@ -254,6 +254,30 @@ def test_the_checksum_must_match(saved: Path) -> None:
     assert "no SHA-256" in layer(saved, sha256=True)
 
 
+@pytest.mark.parametrize("fits", [True, False])
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("a.dump.sha256", "{sum}  a.dump"),
+        ("a.dump.sha256", "{sum} *a.dump"),
+        ("a.dump.sha256", "{sum}"),
+        ("a.dump.sha256", "{sum}  /var/backups/a.dump"),
+        ("a.dump.sha256", "SHA256 (a.dump) = {sum}"),
+        ("SHA256SUMS", "{other}  b.dump\n{sum}  ./a.dump"),
+        ("SHA256SUMS", "SHA256 (b.dump) = {other}\nSHA256 (/x/a.dump) = {sum}"),
+    ],
+)
+def test_forms_of_sha256sum(name: str, line: str, fits: bool, saved: Path) -> None:
+    saved.with_name("a.dump.sha256").unlink()
+    told = sha256(b"rows" if fits else b"row").hexdigest()
+    file = saved.with_name(name)
+    file.write_text(line.format(sum=told, other="0" * 64) + "\n")
+    assert ("does not match" in layer(saved, sha256=True)) is not fits
+    file.write_text(f"{'0' * 64}  b.dump\n")
+    if name == "SHA256SUMS":
+        assert "no SHA-256" in layer(saved, sha256=True)
+
+
 def compose(tmp_path: Path, text: str) -> str:
     path = tmp_path / "docker-compose.yml"
     path.write_text(text)

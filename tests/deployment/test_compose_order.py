@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from readiness.areas.deployment.config import Order
+from readiness.areas.deployment.probes.compose_file import UnreadableError
 from readiness.areas.deployment.probes.start_order import (
     StartOrder,
-    UnreadableError,
     read_order,
     start_order,
     written_by_compose,
@@ -239,7 +239,7 @@ def test_the_order_is_the_one_that_compose_makes_of_the_file(
     path = written(tmp_path, services)
     document = json.loads(path.read_text())
     ours = start_order(document)
-    theirs = written_by_compose(path, document)
+    theirs = written_by_compose([path])
 
     assert theirs is not None
     assert set(map(str, theirs.dependencies)) == set(map(str, ours.dependencies))

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
+from readiness.areas.deployment.config import Deployment
 from readiness.config.loading import load
 from readiness.config.models import Config
 from readiness.config.subjects import subjects, undeclared
@@ -67,3 +69,14 @@ def test_each_layer_is_a_subject(tmp_path: Path) -> None:
     text = "[deployment.layers.{0}]\npath = '/{0}'\n"
     found = config(tmp_path, text.format("files") + text.format("database"))
     assert [s.name for s in subjects(found, "saved_layer")] == ["database", "files"]
+
+
+def test_files_and_order_need_no_url() -> None:
+    found = Deployment.model_validate(
+        {"order": {"compose": ["compose.yaml", "prod.yaml"]}, "files": {"parse": ["*.cfg"]}}
+    )
+    assert found.url == ""
+    assert found.order is not None
+    assert found.order.files == ["compose.yaml", "prod.yaml"]
+    with pytest.raises(ValidationError, match="`slow_request` needs `url`"):
+        Deployment.model_validate({"slow_request": {"path": "/x", "stop_one": ["x"]}})

@@ -102,6 +102,64 @@ def test_valid_files_have_no_mistakes(ending: str, text: str) -> None:
     assert mistakes(text.encode(), ending) == []
 
 
+HAPROXY = """\
+global
+    log /dev/log local0
+    stats socket /run/haproxy.sock mode 660
+defaults
+    mode http
+    timeout connect 5s
+    timeout client  50s
+frontend web
+    bind :80
+    acl api path_beg /api
+    use_backend api if api
+    default_backend web
+backend web
+    server a 10.0.0.1:80 check
+backend api
+    server b 10.0.0.2:80 check
+"""
+OWN = {
+    "haproxy.cfg": HAPROXY,
+    "uwsgi.ini": "[uwsgi]\nmodule = shop\nenv = A=1\nenv = B=2\nhttp = :%(port)\nmaster\n",
+    "app.ini": "[uwsgi]\nplugin = a\nplugin = b\n",
+    "php.ini": "; first\nengine = On\n[PHP]\nextension=a\nextension=b\nerror_log=\nopt[x] = 1\n",
+    "99-php-fpm.ini": "[www]\nphp_admin_value[memory_limit] = 64M\n",
+    "grafana.ini": "app_mode = production\n[server]\nhttp_port = 3000\n;domain = x\n",
+    "pgbouncer.ini": "%include /etc/pgbouncer/extra.ini\n[databases]\n* = host=db port=5432\n"
+    "[pgbouncer]\nlisten_port = 6432\n",
+    "my.cnf": "!includedir /etc/mysql/conf.d/\n[mysqld]\nskip-name-resolve\nport=1\n"
+    "replicate-do-db = a\nreplicate-do-db = b\n[client]\nport=1\n[mysqld]\nuser = mysql\n",
+    "openssl.cnf": "HOME = .\n.include /etc/x\n[req]\nx = $HOME\n[v3]\nx = 1\nx = 2\n",
+    "setup.cfg": "[metadata]\nname = shop\n[flake8]\nignore =\n    E1,\n    E2\n",
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_files_of_a_dialect_have_no_mistakes(name: str) -> None:
+    assert mistakes(OWN[name].encode(), f".{name.rpartition('.')[2]}", f"etc/{name}") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("haproxy.cfg", f"{HAPROXY}backend web\n    server c 10.0.0.3:80\n",
+         "line 17: duplicate backend 'web' (first on line 13)"),
+        ("haproxy.cfg", f"{HAPROXY}listen\n    bind :81\n", "line 17: a listen needs a name"),
+        ("grafana.ini", "[server]\nhttp_port = 1\nhttp_port = 2\n", "duplicate key 'http_port'"),
+        ("pgbouncer.ini", "[pgbouncer]\na = 1\n[pgbouncer]\n", "duplicate section"),
+        ("pgbouncer.ini", "[pgbouncer]\nwhat is this\n", "neither a section nor"),
+        ("my.cnf", "[mysqld]\nmax-connections = 1\nmax_connections = 2\n", "duplicate key"),
+        ("my.cnf", "port = 1\n[mysqld]\n", "is before the first section"),
+        ("php.ini", "[PHP\nengine = On\n", "no closing bracket"),
+    ],
+)  # fmt: skip
+def test_mistakes_of_a_dialect_are_found(name: str, text: str, told: str) -> None:
+    (found,) = mistakes(text.encode(), f".{name.rpartition('.')[2]}", name)
+    assert told in found
+
+
 @pytest.mark.parametrize(
     ("ending", "text", "told"),
     [

@@ -58,7 +58,12 @@ PROXY = """\
         ),
         ("deployment.yaml", ", maxUnavailable: 0", {"disruption": {"unavailable"}}),
         # Nothing: a share of nothing is unknown.
-        ("deployment.yaml", PROXY, {"capacity": {"cpu-request", "memory-request", "memory-limit"}}),
+        # And the quota refuses such a container.
+        (
+            "deployment.yaml",
+            PROXY,
+            {"capacity": {"cpu-request", "memory-request", "memory-limit", "quota"}},
+        ),
         # Nothing may go.
         ("around.yaml", "  maxUnavailable: 1\n", {"disruption": {"evictable"}}),
         # None selects no pod.

@@ -8,7 +8,8 @@ SUCCEED = [
     "true", ":", "exit 0", "echo ok", "/bin/true", "curl -f http://localhost/ || true",
     "pg_isready || exit 0", "curl http://localhost/; exit 0", "false; true", "false\ntrue",
     "false && true || echo no", "false | echo yes", "sh -c 'exit 0'", "bash -c 'false || :'",
-    "exit 0; false", "false||true", "true && false || exit 0", "(",
+    "exit 0; false", "false||true", "true && false || exit 0",
+    "(false || true)", "sh -xc 'false || true'", "date", "(",
 ]  # fmt: skip
 FAIL = [
     "false", "exit 1", "true; false", "false || exit 1", "true && false", "false || true && false",

@@ -172,8 +172,6 @@ def test_too_long_list_of_pods_leaves_only_the_nodes_unknown(shim: Shim) -> None
         ({"config_view": answer("garbage")}, NoData, "is not a configuration"),
         ({"get_deployments": answer("No resources found")}, NoData, "not a Kubernetes object"),
         ({"get_deployments": answer(items(deployment()))}, NoData, "without a uid"),
-        ({"get_deployments": answer(items(hpa(maxReplicas=0, metadata=UID)))},
-         NoData, "not what the API server accepts"),
         ({"get_deployments": answer('{"kind": "List", "apiVersion": "v1", "items": [')},
          NoData, "cannot be read: line 1: "),
     ],

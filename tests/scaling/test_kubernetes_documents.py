@@ -13,6 +13,7 @@ from readiness.areas.scaling.kubernetes.inventory import Inventory, documents, r
 from readiness.areas.scaling.kubernetes.parts import amount, part_of
 from readiness.areas.scaling.probes.sides import sides, written
 from readiness.areas.scaling.reference.target import copy_manifests
+from readiness.fixtures.scaling import _sides as beside
 from readiness.model.errors import CouldNotMeasure, NoData
 from tests.support.kubernetes_samples import deployment, hpa, inventory, made
 
@@ -101,28 +102,6 @@ def test_date_stays_text() -> None:
         (hpa(minReplicas=-1), "minReplicas"),
         (made("apps/v1", "Deployment", None), "spec"),
         (
-            made("policy/v1", "PodDisruptionBudget", {"minAvailable": 1, "maxUnavailable": 1}),
-            "accepts: minAvailable and maxUnavailable exclude each other",
-        ),
-        (
-            deployment(
-                template={
-                    "spec": {
-                        "containers": [
-                            {
-                                "name": "app",
-                                "resources": {
-                                    "requests": {"memory": "1Gi"},
-                                    "limits": {"memory": "512Mi"},
-                                },
-                            }
-                        ]
-                    }
-                }
-            ),
-            "the request of memory is above its limit",
-        ),
-        (
             made("kustomize.config.k8s.io/v1beta1", "Kustomization", {}),
             "these are not what is applied",
         ),
@@ -150,7 +129,7 @@ def test_a_duplicate_object_is_an_error_and_its_live_object_is_no_duplicate() ->
 
 
 def test_kinds_that_do_not_affect_scaling_are_left_out() -> None:
-    assert read(documents(ONE, "f")).objects == ()
+    assert read(documents(ONE.replace("Service", "ConfigMap"), "f")).objects == ()
 
 
 @pytest.mark.parametrize(
@@ -191,18 +170,18 @@ def folder(tmp_path: Path) -> Path:
 
 def test_live_objects_and_manifests_are_distinguished(folder: Path) -> None:
     found = written([str(folder / "*.yaml"), str(folder / "*.json")], 24)
-    assert len(found.declared.objects) == 5
+    assert len(found.declared.objects) == 6
     assert len(found.live.objects) == 5 + 3 + 8
 
 
 def test_a_file_that_two_patterns_find_is_read_once(folder: Path) -> None:
     found = written([str(folder / "*.yaml"), str(folder / "deployment.*")], 24)
-    assert len(found.declared.objects) == 5
+    assert len(found.declared.objects) == 6
 
 
 def test_file_with_only_secrets_is_skipped(folder: Path) -> None:
     (folder / "secret.yaml").write_text("apiVersion: v1\nkind: Secret\nstringData: {a: hunter2}\n")
-    assert len(written([str(folder / "*.yaml")], 24).declared.objects) == 5
+    assert len(written([str(folder / "*.yaml")], 24).declared.objects) == 6
 
 
 def test_old_live_objects_are_an_error(folder: Path) -> None:
@@ -250,3 +229,11 @@ def test_a_workload_that_the_cluster_lacks_is_an_error_even_if_a_manifest_has_it
     )  # fmt: skip
     with pytest.raises(NoData, match="deployment/shop was not found in namespace shop of staging"):
         sides(scaling, Inventory(()))
+
+
+def test_manifests_are_relative_to_the_configuration_file(folder: Path) -> None:
+    scaling = Scaling(name="shop", workload="deployment/shop", manifests=["*.yaml"])
+    found = beside(scaling, folder)
+    assert found.declared is not None
+    with pytest.raises(NoData, match="matches no file"):
+        beside(scaling, folder.parent)

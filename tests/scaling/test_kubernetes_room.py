@@ -11,6 +11,7 @@ from readiness.areas.scaling.kubernetes.capacity import (
     largest_node,
     limits,
     node_room,
+    outside_ranges,
     quota_room,
     takes,
     whole,
@@ -132,16 +133,110 @@ def test_quota_on_a_resource_without_requests_refuses_the_pods() -> None:
     assert rooms(quota({"limits.cpu": "10"})) == {"limits.cpu": 0}
 
 
-def test_scopes_of_quotas() -> None:
-    assert rooms(quota({"pods": 5}, scopes=["NotTerminating"])) == {"pods": 5}
-    assert rooms(quota({"pods": 5}, scopes=["BestEffort"])) == {}
-    assert rooms(quota({"pods": 5}, scopes=["Terminating", "NotBestEffort"])) == {}
-    for odd in (
-        quota({"pods": 5}, scopes=["PriorityClass"]),
-        quota({"pods": 5}, scopeSelector={"matchExpressions": []}),
-    ):
-        with pytest.raises(NoData, match="scope is not understood"):
-            rooms(odd)
+def by_class(operator: str, *values: str) -> dict[str, Any]:
+    required = {"scopeName": "PriorityClass", "operator": operator, "values": list(values)}
+    return {"scopeSelector": {"matchExpressions": [required]}}
+
+
+@pytest.mark.parametrize(
+    ("scope", "pod", "applies"),
+    [
+        ({"scopes": ["NotTerminating"]}, {}, True),
+        ({"scopes": ["BestEffort"]}, {}, False),
+        ({"scopes": ["Terminating", "NotBestEffort"]}, {}, False),
+        ({"scopes": ["PriorityClass"]}, {}, False),
+        ({"scopes": ["CrossNamespacePodAffinity"]}, {}, False),
+        ({"scopeSelector": {"matchExpressions": []}}, {}, True),
+        (by_class("In", "high"), {}, False),
+        (by_class("In", "high"), {"priorityClassName": "high"}, True),
+        (by_class("NotIn", "high"), {"priorityClassName": "low"}, True),
+        (by_class("Exists"), {"priorityClassName": "low"}, True),
+        (by_class("DoesNotExist"), {"priorityClassName": "low"}, False),
+    ],
+)
+def test_scopes_of_quotas(scope: dict[str, Any], pod: dict[str, Any], applies: bool) -> None:
+    spec = {"containers": [container("shop", **ASKS)], **pod}
+    found = quota_room(seen(deployment(spec), quota({"pods": 5}, **scope)))
+    assert [room.pods for room in found] == ([5] if applies else [])
+
+
+def test_a_scope_that_is_not_known_is_an_error() -> None:
+    with pytest.raises(NoData, match="scope is not understood"):
+        rooms(quota({"pods": 5}, scopes=["OfTomorrow"]))
+
+
+GPU = "nvidia.com/gpu"
+CLAIM = {"metadata": {"name": "data"}, "spec": {
+    "storageClassName": "fast", "resources": {"requests": {"storage": "10Gi"}}}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("hard", "pods"),
+    [
+        ({f"requests.{GPU}": 4}, 4),
+        ({"requests.ephemeral-storage": "5Gi"}, 5),
+        ({"ephemeral-storage": "5Gi"}, 5),
+        ({"limits.ephemeral-storage": "5Gi"}, 2),
+        ({"requests.storage": "35Gi"}, 3),
+        ({"persistentvolumeclaims": 7}, 7),
+        ({"count/persistentvolumeclaims": 7}, 7),
+        ({"fast.storageclass.storage.k8s.io/requests.storage": "20Gi"}, 2),
+        ({"fast.storageclass.storage.k8s.io/persistentvolumeclaims": 2}, 2),
+        ({"slow.storageclass.storage.k8s.io/requests.storage": 0}, None),
+        ({"requests.example.com/fpga": 1}, None),
+        ({"count/pods": 3}, 3),
+        ({"count/configmaps": 1, "services": 1, "secrets": 1}, None),
+        ({"count/statefulsets.apps": 1}, 1),
+    ],
+)
+def test_what_a_pod_and_its_claims_count_against(hard: dict[str, Any], pods: int | None) -> None:
+    asks = {"requests": {"cpu": 1, GPU: 1, "ephemeral-storage": "1Gi"},
+            "limits": {GPU: 1, "ephemeral-storage": "2Gi"}}  # fmt: skip
+    spec = {"containers": [container("shop", **asks)]}
+    workload = deployment(spec, kind="StatefulSet", volumeClaimTemplates=[CLAIM])
+    found = quota_room(seen(workload, quota(hard), workload="statefulset/shop"))
+    assert [room.pods for room in found] == ([] if pods is None else [pods])
+
+
+def test_a_quota_refuses_containers_without_what_it_counts() -> None:
+    init = container("migrate", requests={"cpu": "1", "memory": "1Gi"})
+    spec = {"containers": [container("shop", requests={"cpu": 1, "memory": 1},
+                                     limits={"cpu": 1, "memory": 1})],
+            "initContainers": [init]}  # fmt: skip
+    (room,) = quota_room(seen(deployment(spec), quota({"limits.cpu": 100})))
+    assert (room.pods, "migrate" in room.why) == (0, True)
+    # The defaults of the namespace come first.
+    ranges = made("v1", "LimitRange", {"limits": [{"type": "Container", "default": {"cpu": 1}}]})
+    (room,) = quota_room(seen(deployment(spec), quota({"limits.cpu": 100}), ranges))
+    assert room.pods == 100
+    assert quota_room(seen(deployment(spec), quota({"requests.cpu": 100})))[0].pods == 100
+
+
+@pytest.mark.parametrize(
+    ("item", "told"),
+    [
+        ({"type": "Container", "max": {"memory": "128Mi"}}, "memory 268.4 MB is above 134.2 MB"),
+        ({"type": "Container", "max": {"memory": "256Mi"}}, ""),
+        ({"type": "Container", "min": {"cpu": "100m"}}, ""),
+        ({"type": "Container", "min": {"cpu": "500m"}}, "cpu 0.25 is below 0.5"),
+        ({"type": "Container", "default": {"cpu": "200m"}}, "requests 0.25 of cpu, above"),
+        ({"type": "Container", "default": {"cpu": "1"}}, ""),
+        ({"type": "Container", "maxLimitRequestRatio": {"memory": "1"}}, ""),
+        ({"type": "Container", "default": {"cpu": 1}, "maxLimitRequestRatio": {"cpu": 2}},
+         "its limit of cpu is 4 times its request, at most 2 allowed"),
+        ({"type": "Pod", "max": {"memory": "1Gi"}}, ""),
+        ({"type": "Pod", "max": {"cpu": "1"}}, "the pod has no limit of cpu"),
+        ({"type": "PersistentVolumeClaim", "max": {"storage": "5Gi"}}, "claim data: storage"),
+        ({"type": "PersistentVolumeClaim", "min": {"storage": "5Gi"}}, ""),
+        ({"type": "openshift.io/Image", "max": {"storage": "1Gi"}}, ""),
+    ],
+)  # fmt: skip
+def test_what_a_limit_range_refuses(item: dict[str, Any], told: str) -> None:
+    ranges = made("v1", "LimitRange", {"limits": [item]})
+    workload = deployment(kind="StatefulSet", volumeClaimTemplates=[CLAIM])
+    found = outside_ranges(seen(workload, ranges, workload="statefulset/shop"))
+    assert told in "; ".join(found)
+    assert bool(found) is bool(told)
 
 
 READY = [{"type": "Ready", "status": "True"}]

@@ -29,7 +29,8 @@ BUDGET = "scaling.connection-budget[shop]"
 CHECKS = [
     "test_autoscaler.test_autoscaler", "test_autoscaler.test_autoscaler_policy",
     "test_autoscaler.test_autoscaler_live", "test_capacity.test_capacity",
-    "test_capacity.test_disruption",
+    "test_capacity.test_disruption", "test_manifests.test_manifests",
+    "test_manifests.test_pod_template",
 ]  # fmt: skip
 FAULTS = [f for f in faults_of(suite("scaling.faults")) if f.name not in ELSEWHERE]
 Missed = dict[str, set[str]]
@@ -53,6 +54,7 @@ def manifests(tmp_path: Path) -> Path:
 AGREED = {
     "min_replicas": 3, "max_replicas": 10, "cpu_percent": 70, "memory_percent": 80,
     "up_pods": 2, "up_s": 15, "down_pods": 1, "down_s": 60,
+    "max_unavailable": 0,
 }  # fmt: skip
 UNSET = {key: None for key in AGREED if not key.endswith("_s")}
 
@@ -216,7 +218,7 @@ def test_an_injected_sidecar_counts_though_no_workload_shows_it(manifests: Path)
     pods = [one for one in objects["items"] if one["metadata"]["name"].startswith("shop-6c")]
     pods[0]["spec"]["containers"].append({"name": "mesh"})
     live.write_text(json.dumps(objects))
-    requests = {"cpu-request", "memory-request", "memory-limit"}
+    requests = {"cpu-request", "memory-request", "memory-limit", "quota"}
     assert missed(shop(manifests)) == {"scaling.capacity[shop]": requests}
     big = {"cpu": "1", "memory": "64Mi"}
     pods[0]["spec"]["containers"][-1]["resources"] = {"requests": big, "limits": {"memory": "64Mi"}}
@@ -227,7 +229,7 @@ def test_an_injected_sidecar_counts_though_no_workload_shows_it(manifests: Path)
 def test_manifests_get_the_defaults_of_the_live_namespace(manifests: Path) -> None:
     path = manifests / "deployment.yaml"
     path.write_text(path.read_text().replace("requests: {cpu: 50m, memory: 64Mi}", "requests: {}"))
-    assert missed(shop(manifests)) == {"scaling.capacity[shop]": {"cpu-request"}}
+    assert missed(shop(manifests)) == {"scaling.capacity[shop]": {"cpu-request", "quota"}}
     live = manifests / "live.json"
     objects = json.loads(live.read_text())
     given = {"limits": [{"type": "Container", "defaultRequest": {"cpu": "100m"}}]}
@@ -250,11 +252,3 @@ def test_a_direction_that_is_switched_off_fails_without_an_agreed_pace(
     found = missed(shop(manifests, **UNSET))
     assert found["scaling.autoscaler-policy[shop]"] == {f"{verb}-at-least"}
     assert missed(shop(manifests))["scaling.autoscaler-policy[shop]"] == {f"{verb}-at-least"}
-
-
-def test_a_paused_deployment_has_no_update_strategy(manifests: Path) -> None:
-    path = manifests / "deployment.yaml"
-    text = path.read_text()
-    assert text.count("\nspec:\n") == 1
-    path.write_text(text.replace("\nspec:\n", "\nspec:\n  paused: true\n"))
-    assert missed(shop(manifests)) == {"scaling.disruption[shop]": {"strategy"}}

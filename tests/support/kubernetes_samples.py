@@ -13,9 +13,13 @@ ASKS: dict[str, Any] = {"requests": {"cpu": "250m", "memory": "256Mi"},
                         "limits": {"memory": "256Mi"}}  # fmt: skip
 
 
-def inventory(*objects: dict[str, Any]) -> Inventory:
+def inventory(*objects: dict[str, Any], valid: bool = True) -> Inventory:
+    """Their inventory; the error of one that is not valid, unless that is meant."""
     text = json.dumps({"kind": "List", "apiVersion": "v1", "items": list(objects)})
-    return read(documents(text, "objects.json"))
+    found = read(documents(text, "objects.json"))
+    for one in found.broken if valid else ():
+        raise one.error
+    return found
 
 
 def made(api: str, kind: str, spec: object, name: str = "shop", **more: Any) -> dict[str, Any]:

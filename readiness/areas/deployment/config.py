@@ -251,16 +251,21 @@ class SavedLayer(Named):
 class Order(Model):
     """In which order the services start."""
 
-    compose: Text = Field(
+    compose: Text | Annotated[list[Text], Field(min_length=1)] = Field(
         ...,
-        description="the compose file; where others are part of it (`include`, `extends`), docker"
-        " compose writes the whole",
+        description="the compose file, or several in the order of `docker compose -f`; with `.env`"
+        " beside the first, and what they include and extend",
     )
     patience_s: dict[Text, Positive] = Field(
         default={},
         description="seconds that others must wait for a service, by its name, before they give it"
         " up: a database that recovers from a crash takes its time",
     )
+
+    @property
+    def files(self) -> list[str]:
+        """The compose files, in order."""
+        return [self.compose] if isinstance(self.compose, str) else self.compose
 
 
 class Artifact(Model):
@@ -312,8 +317,11 @@ class Deployment(Watched):
 
     name: ClassVar[str] = "deployment"
 
+    # Files and hosts are judged without it.
     url: Url = Field(
-        ..., description="the public URL; answers GET with a JSON object that names the release"
+        "",
+        description="the public URL; answers GET with a JSON object that names the release; the"
+        " drills need it",
     )
     version_key: Text = Field("version", description="the key of the release in that object")
     replicas: Count = Field(1, description="how many must serve")
@@ -388,6 +396,11 @@ class Deployment(Watched):
                     "deployment_adapter",
                     '`adapter = "{adapter}"` and the table [deployment.{key}] need each other',
                     {"adapter": adapter, "key": key},
+                )
+        for key in ("adapter", "slow_request"):
+            if getattr(self, key) and not self.url:
+                raise PydanticCustomError(
+                    "deployment_url", "`{key}` needs `url`, where the release answers", {"key": key}
                 )
         for key in ("adapter", "artifact", "compatibility"):
             if getattr(self, key) and self.previous is None:

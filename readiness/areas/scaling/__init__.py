@@ -15,37 +15,48 @@ _TOGETHER: Final = (("database", "database_role", "connections_per_replica"),)
 
 
 def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
-    for key, scaling in config.scaling.items():
-        path = ("scaling", key)
-        if not (scaling.on_paper or scaling.live):
-            yield Mistake(
-                path,
-                "nothing describes how it scales",
-                f"set `manifests`, or add [scaling.{key}.cluster] or [scaling.{key}.live]",
-            )
-        elif scaling.on_paper is not bool(scaling.workload):
-            yield Mistake(
-                (*path, "workload"),
-                "`workload` goes with `manifests` or `cluster`, and they with it",
-                'set workload = "deployment/NAME", and `manifests` or `cluster`',
-            )
-        least, most = scaling.min_replicas, scaling.max_replicas
-        if least is not None and most is not None and most <= least:
-            yield Mistake(
-                (*path, "max_replicas"),
-                f"{most} is not above min_replicas, {least}: nothing would scale",
-                "raise it",
-            )
+    for name, scaling in config.scaling.items():
+        path = ("scaling", name)
+        yield from _described(name, scaling, path)
+        yield from _bounds(scaling, path)
         if scaling.live:
             yield from _loaded(scaling, scaling.live, path)
         if scaling.database:
             yield from known((*path, "database"), scaling.database, "databases", config.databases)
         for together in _TOGETHER:
-            given = [name for name in together if getattr(scaling, name) is not None]
+            given = [key for key in together if getattr(scaling, key) is not None]
             if given and len(given) < len(together):
-                missing = ", ".join(name for name in together if name not in given)
+                missing = ", ".join(key for key in together if key not in given)
                 problem = f"has no effect without {missing}"
                 yield Mistake((*path, given[0]), problem, f"add {missing}")
+
+
+def _described(name: str, scaling: Scaling, path: Path) -> Iterator[Mistake]:
+    if not (scaling.on_paper or scaling.live):
+        yield Mistake(
+            path,
+            "nothing describes how it scales",
+            f"set `manifests`, or add [scaling.{name}.cluster] or [scaling.{name}.live]",
+        )
+    elif scaling.on_paper is not bool(scaling.workload):
+        yield Mistake(
+            (*path, "workload"),
+            "`workload` goes with `manifests` or `cluster`, and they with it",
+            'set workload = "deployment/NAME", and `manifests` or `cluster`',
+        )
+    if scaling.cluster and scaling.namespace not in {None, scaling.cluster.namespace}:
+        problem = f"is not the namespace of [scaling.{name}.cluster]"
+        yield Mistake((*path, "namespace"), problem, "leave it out")
+
+
+def _bounds(scaling: Scaling, path: Path) -> Iterator[Mistake]:
+    least, most = scaling.min_replicas, scaling.max_replicas
+    if least is not None and most is not None and most <= least:
+        problem = f"{most} is not above min_replicas, {least}: nothing would scale"
+        yield Mistake((*path, "max_replicas"), problem, "raise it")
+    for key, pods in (("up_pods", scaling.up_pods), ("down_pods", scaling.down_pods)):
+        if isinstance(pods, list) and pods[0] > pods[1]:
+            yield Mistake((*path, key), f"{pods} is not a range", "write the smaller one first")
 
 
 def _loaded(scaling: Scaling, live: Live, path: Path) -> Iterator[Mistake]:
@@ -53,6 +64,9 @@ def _loaded(scaling: Scaling, live: Live, path: Path) -> Iterator[Mistake]:
     least, most, needed = scaling.min_replicas, scaling.max_replicas, live.loaded_replicas
     remedy = "choose a load that needs more than min_replicas and at most max_replicas"
     place = (*path, "live", "loaded_replicas")
+    if least == 0:
+        problem = "0 replicas answer no request, so that the drill cannot begin"
+        yield Mistake((*path, "min_replicas"), problem, "leave it out")
     if least is not None and needed <= least:
         yield Mistake(place, f"{needed} is not above min_replicas, {least}", remedy)
     if most is not None and needed > most:

@@ -1,6 +1,7 @@
 """The models of [scaling.NAME]: how a workload is to scale."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -10,7 +11,10 @@ from readiness.config.base import Command, Count, Model, Name, Named, Positive, 
 from readiness.lib.prober.watched import Watched
 
 Percent = Annotated[int, Field(ge=0, le=1000)]
-_WORKLOAD = r"^(deployment|statefulset)/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
+_WORKLOAD = r"^(deployment|statefulset|rollout)/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
+
+
+_Pods = Count | Annotated[list[Count], Field(min_length=2, max_length=2)]
 
 
 class Cluster(Model):
@@ -58,14 +62,27 @@ class Live(Watched):
         return self
 
 
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """At least so many pods, and at most so many, added or removed in so many seconds."""
+
+    least: int
+    most: int
+    seconds: float
+
+
 class Scaling(Named):
-    """A workload that an autoscaler scales."""
+    """A workload that scales, or runs at a fixed replica count."""
 
     conditions: ClassVar[Mapping[str, str]] = {"on_paper": "`manifests` or `cluster`"}
 
     workload: Annotated[str, Field(pattern=_WORKLOAD)] = Field(
         "",
-        description="deployment/NAME or statefulset/NAME; required with `manifests` or `cluster`",
+        description="deployment/NAME, statefulset/NAME or rollout/NAME (Argo Rollouts); required"
+        " with `manifests` or `cluster`",
+    )
+    namespace: Text | None = Field(
+        None, description="its namespace, where `manifests` have several workloads of that name"
     )
     manifests: Annotated[list[Text], Field(min_length=1)] = Field(
         default=[],
@@ -77,8 +94,9 @@ class Scaling(Named):
     )
     cluster: Cluster | None = Field(None, description="the cluster that live objects are read from")
     live: Live | None = Field(None, description="the drill that makes it scale up and down")
-    min_replicas: Count | None = Field(
-        None, description="the fewest replicas, at any load; default: not judged"
+    min_replicas: Annotated[int, Field(ge=0)] | None = Field(
+        None,
+        description="the fewest replicas, at any load; 0: scales to zero; default: not judged",
     )
     max_replicas: Count | None = Field(
         None, description="the most replicas, which it must be allowed; default: not judged"
@@ -93,25 +111,28 @@ class Scaling(Named):
         description="percent of the memory request at which it scales up; 0: not by memory;"
         " default: not judged",
     )
-    up_pods: Count | None = Field(
-        None, description="pods that it adds in `up_s`, no more and no fewer; default: not judged"
+    up_pods: _Pods | None = Field(
+        None,
+        description="pods that it adds in `up_s`, no more and no fewer; [2, 10]: at least 2 and at"
+        " most 10; default: not judged",
     )
     # The period of Kubernetes' own policies: kubernetes.io, horizontal-pod-autoscale,
     # "Default behavior".
     up_s: Positive = Field(
         15, description="seconds; the period of `up_pods`, by default that of Kubernetes' policies"
     )
-    down_pods: Count | None = Field(
+    down_pods: _Pods | None = Field(
         None,
-        description="pods that it removes in `down_s`, no more and no fewer; default: not judged",
+        description="pods that it removes in `down_s`, as `up_pods`; default: not judged",
     )
     down_s: Positive = Field(
         15,
         description="seconds; the period of `down_pods`, by default that of Kubernetes' policies",
     )
-    max_unavailable: Annotated[int, Field(ge=0)] = Field(
-        0,
-        description="pods that a rolling update may make unavailable at once, at any replica count",
+    max_unavailable: Annotated[int, Field(ge=0)] | None = Field(
+        None,
+        description="pods that a rolling update may make unavailable at once, at any replica count;"
+        " default: 25 % of them, rounded down, and one of a StatefulSet",
     )
     nodes_grow: bool = Field(
         False,
@@ -133,11 +154,20 @@ class Scaling(Named):
         """Whether Kubernetes objects describe how it scales."""
         return bool(self.manifests or self.cluster)
 
-    def pace(self, direction: Literal["up", "down"]) -> tuple[int, float] | None:
-        """How many pods may be added (or removed) in how many seconds; None if not configured."""
+    @property
+    def scales(self) -> bool:
+        """Whether something was agreed that only an autoscaler can do."""
+        keys = (self.max_replicas, self.cpu_percent, self.memory_percent)
+        return any(key is not None for key in (*keys, self.up_pods, self.down_pods))
+
+    def pace(self, direction: Literal["up", "down"]) -> Agreed | None:
+        """How fast pods must be added (or removed); None if not configured."""
         up = direction == "up"
         pods, seconds = (self.up_pods, self.up_s) if up else (self.down_pods, self.down_s)
-        return None if pods is None else (pods, seconds)
+        if pods is None:
+            return None
+        least, most = pods if isinstance(pods, list) else (pods, pods)
+        return Agreed(least, most, seconds)
 
 
 class Config(tables.Config):

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from glob import glob
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from typing import Final
 from yaml import ScalarNode
 
 from readiness.areas.deployment.config import Files, SavedLayer
+from readiness.areas.deployment.probes import dialects
 from readiness.lib import yaml_reader
 from readiness.lib.command import Answer, ask
 from readiness.lib.files import BackupFile, age_of, files_in, sha256_of
@@ -27,11 +29,17 @@ from readiness.model.measurement import Measurement
 
 _LONGEST_KEY: Final = 60
 _LONG_NUMBER: Final = "has a number with more digits than Python reads"
+_INI_ENDINGS: Final = frozenset({".ini", ".cfg", ".cnf"})
 _YAML_ENDINGS: Final = frozenset({".yaml", ".yml"})
 _LARGEST: Final = 4 * 1024 * 1024
 _MOST: Final = 2000
 _SUM: Final = ".sha256"
-_HEX: Final = re.compile(r"^\\?([0-9a-fA-F]{64})\b")
+_SUMS: Final = ("SHA256SUMS", "sha256sums.txt", "SHA256SUMS.txt", "sha256sum.txt")
+# `sha256sum`, `sha256sum --tag`, and a sum alone.
+_LINE: Final = re.compile(
+    r"\\?(?P<sum>[0-9a-fA-F]{64})(?:\s[\s*](?P<name>.+))?"
+    r"|\\?SHA256 ?\((?P<tagged>.+)\) ?= ?(?P<tag>[0-9a-fA-F]{64})"
+)
 _LONGEST: Final = 1 << 16
 
 
@@ -44,8 +52,8 @@ def kinds() -> tuple[str, ...]:
     return tuple(sorted(_PARSERS))
 
 
-def mistakes(content: bytes, ending: str) -> list[str]:
-    """The mistakes in a file whose suffix is `ending`, one of `kinds()`."""
+def mistakes(content: bytes, ending: str, name: str = "") -> list[str]:
+    """The mistakes in a file whose suffix is `ending`, one of `kinds()`; its name may tell more."""
     try:
         text = content.decode("utf-8-sig" if ending in _YAML_ENDINGS else "utf-8")
     except UnicodeDecodeError as error:
@@ -53,7 +61,10 @@ def mistakes(content: bytes, ending: str) -> list[str]:
         return [f"line {line}: is not UTF-8"]
     if not text.strip():
         return ["is empty"]
+    dialect = dialects.of(name.rpartition("/")[2].lower(), text)
     try:
+        if dialect and ending in _INI_ENDINGS:
+            return list(dialects.mistakes(dialect, text))
         return list(_PARSERS[ending](text))
     except RecursionError:
         return ["is nested too deeply"]
@@ -108,8 +119,8 @@ def _toml(text: str) -> Iterator[str]:
         yield _LONG_NUMBER
 
 
-def _ini(text: str, *, bare_keys: bool = False) -> Iterator[str]:
-    parser = configparser.RawConfigParser(strict=True, allow_no_value=bare_keys)
+def _ini(text: str) -> Iterator[str]:
+    parser = configparser.RawConfigParser(strict=True)
     try:
         parser.read_string(text)
     except configparser.DuplicateSectionError as error:
@@ -124,14 +135,6 @@ def _ini(text: str, *, bare_keys: bool = False) -> Iterator[str]:
         )
 
 
-def _cnf(text: str) -> Iterator[str]:
-    """MySQL's format: a key may have no value, but the header of a section needs its bracket."""
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.startswith("[") and "]" not in line:
-            yield f"line {number}: the header of a section has no closing bracket"
-    yield from _ini(text, bare_keys=True)
-
-
 def _shown(key: object) -> str:
     return repr(clean(str(key), _LONGEST_KEY))
 
@@ -143,7 +146,7 @@ _PARSERS: Final[Mapping[str, Callable[[str], Iterator[str]]]] = {
     ".toml": _toml,
     ".ini": _ini,
     ".cfg": _ini,
-    ".cnf": _cnf,
+    ".cnf": partial(dialects.mistakes, dialects.MYSQL),
 }
 
 
@@ -200,7 +203,7 @@ def parsed(path: str) -> Parsed:
             where=path,
             remedy="exclude it from the patterns in [deployment.files] parse",
         )
-    return Parsed(path, tuple(mistakes(content, Path(path).suffix.lower())))
+    return Parsed(path, tuple(mistakes(content, Path(path).suffix.lower(), path)))
 
 
 def checked(files: Files) -> list[tuple[list[str], Answer]]:
@@ -223,7 +226,11 @@ def newest(layer: SavedLayer) -> BackupFile | None:
     """
     table = f"[deployment.layers.{layer.name}]"
     found = files_in(Path(layer.path), layer.pattern, table)
-    return next((file for file in found if file.path.suffix != _SUM), None)
+    return next((file for file in found if not _is_sum(file.path)), None)
+
+
+def _is_sum(path: Path) -> bool:
+    return path.suffix == _SUM or path.name in _SUMS
 
 
 def place_of(layer: SavedLayer) -> str:
@@ -243,25 +250,38 @@ def minutes_old(copy: BackupFile) -> Measurement:
 
 
 def sum_fits(copy: BackupFile) -> Measurement:
-    """Whether the copy matches its checksum.
+    """Whether the copy matches its checksum, in a file of its own or in one of the folder.
 
     Raises:
-        NoData: its checksum file is missing or not valid.
+        NoData: its checksum is missing or not valid.
         CouldNotMeasure: one of the files cannot be read.
     """
-    file = copy.path.with_name(f"{copy.path.name}{_SUM}")
+    own = copy.path.with_name(f"{copy.path.name}{_SUM}")
+    for file in (own, *(copy.path.with_name(name) for name in _SUMS)):
+        wanted = _sum_in(file, copy.path.name, alone=file == own)
+        if wanted:
+            fits = sha256_of(copy.path) == wanted
+            what = "copies that do not match their checksum"
+            return Measurement(what, int(not fits), "count", str(file))
+    raise NoData(
+        "the newest copy has no SHA-256 beside it",
+        where=str(own),
+        remedy=f"write it with the copy: sha256sum {copy.path.name} > {own.name}",
+    )
+
+
+def _sum_in(file: Path, name: str, *, alone: bool) -> str:
+    """The sum of a file; `alone`: the first line is about it, whatever name it has."""
     try:
         with file.open(encoding="utf-8", errors="replace") as opened:
-            found = _HEX.match(opened.read(_LONGEST))
+            lines = opened.read(_LONGEST).splitlines()
     except FileNotFoundError:
-        found = None
+        return ""
     except OSError as error:
         raise CouldNotMeasure(f"cannot be read: {error.strerror}", where=str(file)) from None
-    if found is None:
-        raise NoData(
-            "the newest copy has no SHA-256 beside it",
-            where=str(file),
-            remedy=f"write it with the copy: sha256sum {copy.path.name} > {file.name}",
-        )
-    fits = sha256_of(copy.path) == found[1].lower()
-    return Measurement("copies that do not match their checksum", int(not fits), "count", str(file))
+    found = [line for line in map(_LINE.fullmatch, map(str.strip, lines)) if line]
+    said = {
+        Path(one["name"] or one["tagged"] or "").name: one["sum"] or one["tag"] for one in found
+    }
+    first = next(iter(said.values()), "") if alone else ""
+    return str(said.get(name) or first).lower()

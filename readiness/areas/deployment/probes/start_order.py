@@ -5,7 +5,7 @@ was started, not until anything in it answers.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from readiness.areas.deployment.config import Order
+from readiness.areas.deployment.probes import compose_file
+from readiness.areas.deployment.probes.compose_file import UnreadableError
 from readiness.areas.deployment.probes.files import parsed
 from readiness.lib import command, shell
 from readiness.lib.durations import compose_seconds
@@ -88,10 +90,6 @@ def _count(said: object) -> int:
     if isinstance(said, bool) or not re.fullmatch(r"\d{1,9}", str(said), re.ASCII):
         raise ValueError(f"{said!r} is not a valid number of retries")
     return int(str(said))
-
-
-class UnreadableError(ValueError):
-    """The file is incomplete, or is not a compose file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,63 +290,56 @@ def _implied(service: Mapping[object, object]) -> Iterator[tuple[str, str]]:
 
 
 def read_order(order: Order) -> StartOrder:
-    """The order in the compose file; if the file is only a part, compose writes the whole.
+    """The order in the compose files, with all that they include, extend and fill in.
 
     Raises:
-        CouldNotMeasure: it cannot be read or parsed, is not a compose file, or is only a part.
-        NoData: no service in it depends on another one.
+        CouldNotMeasure: one cannot be read or parsed, is not a compose file, or is only a part.
+        NoData: no service in them depends on another one.
     """
-    path = Path(order.compose)
-    if wrong := parsed(str(path)).mistakes:
-        raise CouldNotMeasure(f"cannot be parsed: {wrong[0]}", where=order.compose)
+    paths = [Path(name) for name in order.files]
+    where = ", ".join(order.files)
+    for path in paths:
+        if wrong := parsed(str(path)).mistakes:
+            raise CouldNotMeasure(f"cannot be parsed: {wrong[0]}", where=str(path))
     try:
-        document = read_one(path.read_text(encoding="utf-8-sig"), Scalars.GO_V3)
+        found = start_order(compose_file.read(paths), compose_file.profiles(paths[0].parent))
     except BrokenYaml as error:
-        raise CouldNotMeasure(
-            f"cannot be parsed: {error}", where=order.compose, remedy=_WHOLE
-        ) from None
-    except (OSError, ValueError):
-        raise CouldNotMeasure("cannot be parsed", where=order.compose, remedy=_WHOLE) from None
-    try:
-        found = start_order(document, _active(path))
+        raise CouldNotMeasure(f"cannot be parsed: {error}", where=where, remedy=_WHOLE) from None
     except UnreadableError as error:
-        whole = written_by_compose(path, document)
+        whole = written_by_compose(paths)
         if whole is None:
-            problem = clean(str(error))
-            raise CouldNotMeasure(problem, where=order.compose, remedy=_WHOLE) from None
+            raise CouldNotMeasure(clean(str(error)), where=where, remedy=_WHOLE) from None
         found = whole
+    except (OSError, ValueError):
+        raise CouldNotMeasure("cannot be parsed", where=where, remedy=_WHOLE) from None
     if not found.dependencies:
         raise NoData(
             "no service depends on another one, so that there is no order to judge",
-            where=order.compose,
+            where=where,
             remedy="write `depends_on`; if nothing depends on anything, remove [deployment.order]",
         )
     return found
 
 
-def _active(path: Path) -> list[str]:
-    """The profiles that `COMPOSE_PROFILES` in the `.env` beside the file turns on."""
-    try:
-        text = path.with_name(".env").read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        return []
-    found = re.findall(r"^\s*COMPOSE_PROFILES=[\"']?([\w.,-]*)", text, re.MULTILINE)
-    return found[-1].split(",") if found else []
+def written_by_compose(paths: Sequence[Path]) -> StartOrder | None:
+    """The order in the files as compose writes it, for what is not read here, such as remote files.
 
-
-def written_by_compose(path: Path, document: object) -> StartOrder | None:
-    """The order in the file as compose writes it, with all that it includes, extends and fills in.
-
-    None if no compose on this machine reads the file, or if it omits a service of the file, as old
-    releases do with those in profiles.
+    None if no compose on this machine reads them, or if it omits a service of them, as old releases
+    do with those in profiles.
     """
-    services = document.get("services") if isinstance(document, Mapping) else None
-    own = {str(name) for name in services} if isinstance(services, Mapping) else set()
+    own: set[str] = set()
+    for path in paths:
+        with suppress(OSError, ValueError):
+            document = compose_file.parsed(path.read_text(encoding="utf-8-sig"))
+            services = document.get("services") if isinstance(document, Mapping) else None
+            own |= {str(name) for name in services} if isinstance(services, Mapping) else set()
+    files = [word for path in paths for word in ("--file", str(path))]
     for tool in _COMPOSE:
-        argv = [*tool, "--file", str(path), "--profile", "*", "config"]
+        argv = [*tool, *files, "--profile", "*", "config"]
         with suppress(CouldNotMeasure, UnreadableError, BrokenYaml):
             said = command.run(argv, "write the file", _WHOLE, timeout_s=_COMPOSE_S)
-            found = start_order(read_one(said, Scalars.GO_V3), _active(path))
+            active = compose_file.profiles(paths[0].parent)
+            found = start_order(read_one(said, Scalars.GO_V3), active)
             if own <= found.services:
                 return found
     return None

@@ -1,23 +1,27 @@
 """How many pods of a workload fit into its quotas and onto the nodes, by their requests."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
 from readiness.areas.scaling.kubernetes.objects import (
+    Claim,
     Container,
+    LimitItem,
     LimitRange,
     Node,
     NodeTerm,
     Pod,
     PodSpec,
     ResourceQuota,
+    Scope,
     Taint,
     Toleration,
 )
 from readiness.areas.scaling.kubernetes.parts import Quantity, amount, holds
 from readiness.areas.scaling.kubernetes.view import ENDED, View
+from readiness.lib.text import listed
 from readiness.model import figures
 from readiness.model.errors import NoData
 
@@ -26,17 +30,16 @@ _ALWAYS: Final = "Always"
 _KEEPS_AWAY: Final = {"NoSchedule", "NoExecute"}
 _NAME: Final = "metadata.name"
 _PODS: Final = "pods"
-# The lines of a quota for requests: `kubernetes.io/docs/concepts/policy/resource-quotas`.
-_REQUESTS: Final = {
-    "cpu": "cpu",
-    "requests.cpu": "cpu",
-    "memory": "memory",
-    "requests.memory": "memory",
-}
-_LIMITS: Final = {"limits.cpu": "cpu", "limits.memory": "memory"}
-# Quotas with these scopes apply to the pods, which have no deadline and have requests.
-_OURS: Final = {"NotTerminating", "NotBestEffort"}
-_NOT_OURS: Final = {"Terminating", "BestEffort"}
+_REQUESTS: Final = "requests."
+_LIMITS: Final = "limits."
+_CLASS: Final = ".storageclass.storage.k8s.io/"
+_CLAIMS: Final = "persistentvolumeclaims"
+_STORAGE: Final = "storage"
+# A container that names none is refused: `validationSet` in pkg/quota/v1/evaluator/core/pods.go.
+_COMPUTE: Final = {"cpu", "memory"}
+_PLAIN: Final = {"cpu", "memory", "ephemeral-storage"}
+_OBJECTS: Final = {"Deployment": "count/deployments.apps", "StatefulSet": "count/statefulsets.apps"}
+_REPLICA_SETS: Final = "count/replicasets.apps"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,27 +92,31 @@ def whole(spec: PodSpec, ranges: Sequence[LimitRange]) -> Amounts:
     the overhead of its runtime; or the pod's own request (`spec.resources`).
     """
     containers = asked(spec, ranges)
-    total: Amounts = {}
-    peak: Amounts = {}
-    for container in containers:
-        together = added(total, container.requests)
-        if container.ends:
-            peak = _larger(peak, together)
-        else:
-            total = together
-    found = _larger(total, peak)
+    found = _together((one.ends, one.requests) for one in containers)
     if spec.resources:
         found |= _amounts(spec.resources.limits) | _amounts(spec.resources.requests)
     return added(found, _amounts(spec.overhead))
 
 
 def limits(spec: PodSpec, ranges: Sequence[LimitRange]) -> Amounts:
-    """The sum of the limits of the containers that stay."""
-    found: Amounts = {}
-    for container in asked(spec, ranges):
-        if not container.ends:
-            found = added(found, container.limits)
-    return found
+    """The limits of one pod, added up as its requests are; without overhead if it has none."""
+    found = _together((one.ends, one.limits) for one in asked(spec, ranges))
+    if spec.resources:
+        found |= _amounts(spec.resources.limits)
+    overhead = _amounts(spec.overhead)
+    return added(found, {name: overhead.get(name, Fraction()) for name in found})
+
+
+def _together(containers: Iterable[tuple[bool, Amounts]]) -> Amounts:
+    total: Amounts = {}
+    peak: Amounts = {}
+    for ends, amounts in containers:
+        both = added(total, amounts)
+        if ends:
+            peak = _larger(peak, both)
+        else:
+            total = both
+    return _larger(total, peak)
 
 
 def lacking(
@@ -213,69 +220,236 @@ class Room:
     Attributes:
         where: the quota or the nodes.
         why: the figures that it follows from.
+        wanted: how many must fit; None: all at the peak.
     """
 
     where: str
     pods: int
     why: str
+    wanted: int | None = None
 
 
 def quota_room(view: View) -> list[Room]:
-    """The room in each line of each quota of the namespace that pods count against.
+    """The room in each line of each quota of the namespace that the workload counts against.
 
     Raises:
         NoData: a quota has a scope that is not understood, or a quantity is not valid.
     """
+    view.require("ResourceQuota", "LimitRange")
     return [
         room
         for quota in view.quotas
-        if _applies(quota)
+        if _applies(quota, view)
         for name in sorted(quota.spec.hard)
         if (room := _line(view, quota, name)) is not None
     ]
 
 
-def _applies(quota: ResourceQuota) -> bool:
-    scopes = set(quota.spec.scopes)
-    if scopes & _NOT_OURS:
-        return False
-    if scopes - _OURS or quota.spec.scope_selector:
+def _applies(quota: ResourceQuota, view: View) -> bool:
+    """Whether a quota counts such pods: `podMatchesScopeFunc` in pkg/quota/v1/evaluator/core."""
+    spec = view.pod
+    priority = spec.priority_class_name
+    held = {
+        "Terminating": spec.active_deadline_seconds is not None,
+        "NotTerminating": spec.active_deadline_seconds is None,
+        "BestEffort": _is_best_effort(spec, view.ranges),
+        "NotBestEffort": not _is_best_effort(spec, view.ranges),
+        "PriorityClass": bool(priority),
+        # Nothing of it is read, and few pods use it.
+        "CrossNamespacePodAffinity": False,
+    }
+    selector = quota.spec.scope_selector
+    required = selector.match_expressions if selector else []
+    unknown = [*quota.spec.scopes, *(one.scope_name for one in required)]
+    if not set(unknown) <= held.keys():
         raise NoData(
             "its scope is not understood here: whether it applies to these pods is unknown",
             where=f"ResourceQuota {quota.metadata.name}",
             remedy="mark scaling.capacity not applicable, and give what you know of the quota",
         )
-    return True
+    return all(held[name] for name in quota.spec.scopes) and all(
+        _in_scope(one, priority if one.scope_name == "PriorityClass" else None, held)
+        for one in required
+    )
+
+
+def _in_scope(scope: Scope, priority: str | None, held: Mapping[str, bool]) -> bool:
+    match scope.operator:
+        case "In":
+            return priority in scope.values
+        case "NotIn":
+            return priority not in scope.values
+        case "DoesNotExist":
+            return not held[scope.scope_name]
+        case _:
+            return held[scope.scope_name]
+
+
+def _is_best_effort(spec: PodSpec, ranges: Sequence[LimitRange]) -> bool:
+    """Whether no container has a request or a limit of CPU or memory."""
+    own = spec.resources
+    return not (own and (own.requests or own.limits)) and not any(
+        (one.requests | one.limits).get(name) for one in asked(spec, ranges) for name in _COMPUTE
+    )
 
 
 def _line(view: View, quota: ResourceQuota, name: str) -> Room | None:
-    one = _of_one_pod(view, name)
-    if one is None:
-        return None
     hard = amount(quota.spec.hard[name])
-    others = Fraction()
-    if quota.status.used is not None:
-        used = amount(quota.status.used.get(name, 0))
-        others = max(Fraction(), used - one * view.workload.status.replicas)
     where = f"ResourceQuota {quota.metadata.name} {name}"
-    total, taken, each = (_figure(name, value) for value in (hard, others, one))
-    why = f"of {total} others use {taken}, and one pod uses {each}"
+    used = quota.status.used
+    if name == _REPLICA_SETS or name == _OBJECTS.get(view.workload.kind):
+        return _objects(view, where, name, hard)
+    kind, resource = _meaning(name)
+    without = _without(view, kind, resource)
+    if without:
+        # The quota's controller refuses the pod.
+        return Room(
+            where, 0, f"it refuses pods whose containers name none of it: {listed(without)}"
+        )
+    one = _of_one_pod(view, name, kind, resource)
     if not one:
-        # A quota on a resource that a pod does not request refuses the pod.
-        return Room(where, 0, f"the pods request none of it, and are refused: {why}")
+        return None
+    others = Fraction()
+    if used is not None:
+        taken = amount(used.get(name, 0))
+        others = max(Fraction(), taken - one * view.workload.status.replicas)
+    figured = [_figure(name, value) for value in (hard, others, one)]
+    why = "of {} others use {}, and one pod uses {}".format(*figured)
     return Room(where, max(0, int((hard - others) // one)), why)
 
 
-def _of_one_pod(view: View, name: str) -> Fraction | None:
-    """What one pod uses of a line of a quota; None if pods do not count against it."""
-    spec = view.pod
+def _meaning(name: str) -> tuple[str, str]:
+    """Requests, limits or claims, and the resource; empty for what pods do not use."""
     if name in _COUNTS:
-        return Fraction(1)
-    if name in _REQUESTS:
-        return whole(spec, view.ranges).get(_REQUESTS[name], Fraction())
-    if name in _LIMITS:
-        return limits(spec, view.ranges).get(_LIMITS[name], Fraction())
-    return None
+        return _PODS, name
+    if name.startswith(_LIMITS):
+        return _LIMITS, name.removeprefix(_LIMITS)
+    if _CLASS in name or name in {_CLAIMS, f"count/{_CLAIMS}", f"{_REQUESTS}{_STORAGE}"}:
+        return _CLAIMS, name
+    if name in _PLAIN or name.startswith("hugepages-"):
+        return _REQUESTS, name
+    if name.startswith(_REQUESTS):
+        return _REQUESTS, name.removeprefix(_REQUESTS)
+    return "", ""
+
+
+def _without(view: View, kind: str, resource: str) -> list[str]:
+    """Containers, also those that end, that name no request (or limit) of a required resource."""
+    if kind not in {_REQUESTS, _LIMITS} or resource not in _COMPUTE:
+        return []
+    own = view.pod.resources
+    if own and resource in (own.limits if kind == _LIMITS else own.requests | own.limits):
+        return []
+    return [
+        one.name
+        for one in asked(view.pod, view.ranges)
+        if resource not in (one.limits if kind == _LIMITS else one.requests)
+    ]
+
+
+def _of_one_pod(view: View, name: str, kind: str, resource: str) -> Fraction | None:
+    """What one pod uses of a line of a quota; None if pods do not count against it."""
+    match kind:
+        case "pods":
+            return Fraction(1)
+        case "requests.":
+            return whole(view.pod, view.ranges).get(resource)
+        case "limits.":
+            return limits(view.pod, view.ranges).get(resource)
+        case "persistentvolumeclaims":
+            return _claimed(claims_of(view), name)
+        case _:
+            return None
+
+
+def claims_of(view: View) -> list[Claim]:
+    """The claims of storage that are made for each pod."""
+    ephemeral = [one.ephemeral for one in view.pod.volumes if one.ephemeral]
+    made = [one.volume_claim_template for one in ephemeral if one.volume_claim_template]
+    return [*view.workload.spec.volume_claim_templates, *made]
+
+
+def _claimed(claims: Sequence[Claim], name: str) -> Fraction:
+    storage_class, of_class, what = name.rpartition(_CLASS)
+    counted = [
+        one for one in claims if not of_class or one.spec.storage_class_name == storage_class
+    ]
+    if what.endswith(_CLAIMS):
+        return Fraction(len(counted))
+    return sum(
+        (_amounts(one.spec.resources.requests).get(_STORAGE, Fraction()) for one in counted),
+        Fraction(),
+    )
+
+
+def _objects(view: View, where: str, name: str, hard: Fraction) -> Room:
+    """Room for the workload itself, or for the old and the new ReplicaSet of an update."""
+    if name == _REPLICA_SETS:
+        return Room(where, int(hard), "an update needs the old and the new one", wanted=2)
+    kind = view.workload.kind
+    count = 1 + sum(one.workload.kind == kind for one in view.others)
+    return Room(where, int(hard), f"{count} are declared", wanted=count)
+
+
+def outside_ranges(view: View) -> list[str]:
+    """What a LimitRange of the namespace refuses in the pods and their claims.
+
+    `PodValidateLimitFunc` in plugin/pkg/admission/limitranger, after the defaults were filled in.
+
+    Raises:
+        NoData: a quantity is not valid.
+    """
+    view.require("LimitRange")
+    spec, found = view.pod, list[str]()
+    containers = asked(spec, view.ranges)
+    for container in containers:
+        found += _above_limit(container)
+    for item in (item for one in view.ranges for item in one.spec.limits):
+        if item.type == "Container":
+            for container in containers:
+                place = f"container {container.name}"
+                found += _against(item, container.requests, container.limits, place)
+        elif item.type == "Pod":
+            requests, most = whole(spec, view.ranges), limits(spec, view.ranges)
+            found += _against(item, requests, most, "the pod")
+        elif item.type == "PersistentVolumeClaim":
+            for claim in claims_of(view):
+                size = _amounts(claim.spec.resources.requests)
+                place = f"claim {claim.metadata.name or 'of a volume'}"
+                found += _against(item, size, size, place)
+    return found
+
+
+def _above_limit(container: Asked) -> list[str]:
+    """A default limit of a LimitRange may be below the container's own request."""
+    return [
+        f"container {container.name} requests {_figure(name, request)} of {name}, above its limit"
+        f" {_figure(name, container.limits[name])}"
+        for name, request in sorted(container.requests.items())
+        if name in container.limits and request > container.limits[name]
+    ]
+
+
+def _against(item: LimitItem, requests: Amounts, most: Amounts, place: str) -> Iterator[str]:
+    for name, lowest in _amounts(item.min).items():
+        least = min((found[name] for found in (requests, most) if name in found), default=None)
+        if name not in requests:
+            yield f"{place} requests no {name}, at least {_figure(name, lowest)} required"
+        elif least is not None and least < lowest:
+            yield f"{place}: {name} {_figure(name, least)} is below {_figure(name, lowest)}"
+    for name, highest in _amounts(item.max).items():
+        largest = max((found[name] for found in (requests, most) if name in found), default=None)
+        if name not in most:
+            yield f"{place} has no limit of {name}, at most {_figure(name, highest)} allowed"
+        elif largest is not None and largest > highest:
+            yield f"{place}: {name} {_figure(name, largest)} is above {_figure(name, highest)}"
+    for name, ratio in _amounts(item.max_limit_request_ratio).items():
+        request, limit = requests.get(name), most.get(name)
+        if not (request and limit):
+            yield f"{place} has no request and limit of {name}, whose ratio is limited"
+        elif limit / request > ratio:
+            times = f"{float(limit / request):.3g} times its request"
+            yield f"{place}: its limit of {name} is {times}, at most {float(ratio):.3g} allowed"
 
 
 def node_room(view: View) -> Room:

@@ -21,7 +21,8 @@ from readiness.areas.scaling.kubernetes.parts import IntOrPercent, Manager, part
 from readiness.model.errors import NoData
 
 _DEFAULT: Final = "25%"
-_STATEFUL: Final = "StatefulSet"
+STATEFUL: Final = "StatefulSet"
+_ROLLOUT: Final = "Rollout"
 ROLLING: Final = "RollingUpdate"
 _APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 SYNC_S: Final = 15
@@ -33,11 +34,16 @@ _STEPS: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """How pods are replaced (RollingUpdate, Recreate or OnDelete), with defaults filled in."""
+    """How pods are replaced (RollingUpdate, Recreate or OnDelete), with defaults filled in.
+
+    Attributes:
+        kept: why some or all pods keep the old release, as "`paused: true`"; empty if none do.
+    """
 
     type: str
     surge: IntOrPercent
     unavailable: IntOrPercent
+    kept: str = ""
 
     def added(self, count: int) -> int:
         """The most pods above a replica count; a percentage is rounded up."""
@@ -63,19 +69,39 @@ def rollout_of(workload: Workload) -> Rollout:
     A StatefulSet replaces one pod after the other and adds none; its `maxUnavailable` is 1 by
     default, and applies only if the feature gate is on.
     """
-    if workload.kind == _STATEFUL:
-        chosen = workload.spec.update_strategy
-        rolling = chosen.rolling_update if chosen else None
-        away = rolling.max_unavailable if rolling else None
-        return Rollout((chosen and chosen.type) or ROLLING, 0, 1 if away is None else away)
-    strategy = workload.spec.strategy
+    kept = "`paused: true`" if workload.spec.paused else ""
+    if workload.kind == _ROLLOUT:
+        return _argo(workload, kept)
+    stateful = workload.kind == STATEFUL
+    strategy = workload.spec.update_strategy if stateful else workload.spec.strategy
     rolling = strategy.rolling_update if strategy else None
     surge = rolling.max_surge if rolling else None
     away = rolling.max_unavailable if rolling else None
+    chosen = (strategy and strategy.type) or ROLLING
+    if stateful:
+        if rolling and rolling.partition:
+            kept = f"`partition: {rolling.partition}`"
+        return Rollout(chosen, 0, 1 if away is None else away, kept)
     return Rollout(
-        (strategy and strategy.type) or ROLLING,
+        chosen,
         _DEFAULT if surge is None else surge,
         _DEFAULT if away is None else away,
+        kept,
+    )
+
+
+def _argo(workload: Workload, kept: str) -> Rollout:
+    """Defaults: `argo-rollouts.readthedocs.io/en/stable/features/specification`.
+
+    With a switch, and with routed traffic, the old pods stay until the new ones serve.
+    """
+    strategy = workload.spec.strategy
+    canary = strategy.canary if strategy else None
+    if canary is None or canary.traffic_routing:
+        return Rollout(ROLLING, "100%", 0, kept)
+    surge, away = canary.max_surge, canary.max_unavailable
+    return Rollout(
+        ROLLING, _DEFAULT if surge is None else surge, _DEFAULT if away is None else away, kept
     )
 
 
@@ -97,6 +123,11 @@ def allowed(budget: DisruptionBudget, count: int) -> int:
     else:
         healthy = count
     return max(0, count - healthy)
+
+
+def usual_away(workload: Workload, count: int) -> int:
+    """The most pods that Kubernetes' default strategies make unavailable at once."""
+    return max(part_of(_DEFAULT, count, up=False), int(workload.kind == STATEFUL))
 
 
 def fixed_in_manifest(workload: Workload) -> str:

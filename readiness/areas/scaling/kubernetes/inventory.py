@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 from pydantic import ValidationError
 
+from readiness.areas.scaling.kubernetes.fields import mistakes
 from readiness.areas.scaling.kubernetes.objects import (
     DisruptionBudget,
     HorizontalPodAutoscaler,
@@ -15,6 +16,7 @@ from readiness.areas.scaling.kubernetes.objects import (
     Pod,
     ResourceQuota,
     ScaledObject,
+    Service,
     VerticalPodAutoscaler,
     Workload,
 )
@@ -45,6 +47,39 @@ class Document:
     version: str
     kind: str
     body: Mapping[str, object]
+
+    @property
+    def name(self) -> str:
+        """Its name; empty if it has none."""
+        return self._metadata("name")
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace; empty if it names none."""
+        return self._metadata("namespace")
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the API server made it."""
+        return bool(self._metadata("uid"))
+
+    @property
+    def api_version(self) -> str:
+        """As the object says it."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def _metadata(self, key: str) -> str:
+        metadata = self.body.get("metadata")
+        found = metadata.get(key) if isinstance(metadata, Mapping) else None
+        return found if isinstance(found, str) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """An object that the API server refuses, with the reason: whatever depends on it is unknown."""
+
+    document: Document
+    error: NoData
 
 
 class _Twice(Exception):
@@ -139,6 +174,8 @@ def _typed(item: object, kind: str, version: str) -> object:
 _KINDS: Final[dict[tuple[str, str], tuple[type[Object], tuple[str, ...]]]] = {
     ("apps", "Deployment"): (Workload, ("v1",)),
     ("apps", "StatefulSet"): (Workload, ("v1",)),
+    ("argoproj.io", "Rollout"): (Workload, ("v1alpha1",)),
+    ("", "Service"): (Service, ("v1",)),
     ("autoscaling", "HorizontalPodAutoscaler"): (HorizontalPodAutoscaler, ("v1", "v2")),
     ("keda.sh", "ScaledObject"): (ScaledObject, ("v1alpha1",)),
     ("autoscaling.k8s.io", "VerticalPodAutoscaler"): (VerticalPodAutoscaler, ("v1", "v1beta2")),
@@ -159,29 +196,59 @@ class Inventory:
     Attributes:
         objects: all of them, in order.
         unseen: kinds that could not be read, each with the error.
+        broken: those that the API server refuses.
+        documents: all of the kinds that affect scaling, as they are written.
     """
 
     objects: tuple[Object, ...]
     unseen: dict[str, CouldNotMeasure] = field(default_factory=dict)
+    broken: tuple[Broken, ...] = ()
+    documents: tuple[Document, ...] = ()
 
     def of(self, kind: type[_O]) -> list[_O]:
         """The objects of one kind."""
         return [one for one in self.objects if isinstance(one, kind)]
 
+    def where(self, *, live: bool) -> "Inventory":
+        """Only the live objects, or only the others."""
+        return Inventory(
+            tuple(one for one in self.objects if bool(one.metadata.uid) is live),
+            self.unseen,
+            tuple(one for one in self.broken if one.document.is_live is live),
+            tuple(one for one in self.documents if one.is_live is live),
+        )
+
     def __add__(self, other: "Inventory") -> "Inventory":
-        return Inventory(self.objects + other.objects, self.unseen | other.unseen)
+        return Inventory(
+            self.objects + other.objects,
+            self.unseen | other.unseen,
+            self.broken + other.broken,
+            self.documents + other.documents,
+        )
 
 
 def read(documents: Iterable[Document]) -> Inventory:
-    """The objects of some documents.
+    """The objects of some documents; one that is not valid does not hide the others.
 
     Raises:
-        NoData: one is of an unknown version, is not valid, or is a duplicate.
+        NoData: one is a duplicate, or changes the others (a Kustomization).
     """
     objects: list[Object] = []
+    broken: list[Broken] = []
+    known: list[Document] = []
     seen: dict[tuple[str, str, str], str] = {}
     for document in documents:
-        found = _object(document)
+        if (document.group, document.kind) == _KUSTOMIZATION:
+            raise NoData(
+                "a Kustomization changes the objects beside it: these are not what is applied",
+                where=document.where,
+                remedy="name what is applied in `manifests`: kustomize build FOLDER > FILE",
+            )
+        try:
+            found = _object(document)
+        except NoData as error:
+            broken.append(Broken(document, error))
+            continue
         if found is None:
             continue
         # A manifest and its live object are not duplicates; two manifests are.
@@ -194,20 +261,15 @@ def read(documents: Iterable[Document]) -> Inventory:
                 remedy="narrow `manifests` to the files of one environment",
             )
         seen[key] = document.where
+        known.append(document)
         objects.append(found)
-    return Inventory(tuple(objects))
+    return Inventory(tuple(objects), broken=tuple(broken), documents=tuple(known))
 
 
 def _object(document: Document) -> Object | None:
     group = document.group
     if group in _MOVED and ("apps", document.kind) in _KINDS:
         raise _unknown(document, f"write it as {_MOVED[group]}")
-    if (group, document.kind) == _KUSTOMIZATION:
-        raise NoData(
-            "a Kustomization changes the objects beside it: these are not what is applied",
-            where=document.where,
-            remedy="name what is applied in `manifests`: kustomize build FOLDER > FILE",
-        )
     if (group, document.kind) not in _KINDS:
         return None
     model, versions = _KINDS[group, document.kind]
@@ -231,11 +293,16 @@ def _unknown(document: Document, remedy: str) -> NoData:
 
 def _wrong(document: Document, error: ValidationError) -> NoData:
     """The first mistake, without the value, which may be secret."""
-    first = error.errors(include_input=False, include_url=False)[0]
-    place = ".".join(map(str, first["loc"]))
+    known = mistakes(document.api_version, document.kind, document.body)
+    first = next((one for one in known if not one.unknown), None)
+    if first:
+        place, problem = first.place, first.problem
+    else:
+        wrong = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(map(str, wrong["loc"]))
+        problem = wrong["msg"].removeprefix("Value error, ")
     return NoData(
-        f"{document.kind}: {place} is not what the API server accepts:"
-        f" {first['msg'].removeprefix('Value error, ')}",
+        f"{document.kind}: {place} is not what the API server accepts: {problem}",
         where=document.where,
         remedy="kubectl apply --dry-run=server -f FILE",
     )

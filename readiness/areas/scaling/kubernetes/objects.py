@@ -1,8 +1,8 @@
 """The Kubernetes objects that decide how a workload scales; other fields are not read."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from readiness.areas.scaling.kubernetes.parts import (
     ABSENT,
@@ -17,7 +17,6 @@ from readiness.areas.scaling.kubernetes.parts import (
     Requirement,
     Selector,
     Texts,
-    amount,
 )
 
 
@@ -27,21 +26,40 @@ class Resources(Part):
     requests: Quantities = Field(default={})
     limits: Quantities = Field(default={})
 
-    @model_validator(mode="after")
-    def _requests_fit(self) -> Self:
-        for name in sorted(self.requests.keys() & self.limits.keys()):
-            if amount(self.requests[name]) > amount(self.limits[name]):
-                raise ValueError(f"the request of {name} is above its limit")
-        return self
+
+class Port(Part):
+    """A port that a container declares."""
+
+    name: str = ""
+    container_port: int
+
+
+class Variable(Part):
+    """An environment variable; None: its value comes from elsewhere."""
+
+    name: str
+    value: str | None = None
+
+
+class Security(Part):
+    """What a container may do on its node; None: not given."""
+
+    privileged: bool | None = None
+    run_as_user: int | None = None
+    run_as_non_root: bool | None = None
 
 
 class Container(Part):
     """One container of a pod."""
 
     name: str = "?"
+    image: str = ""
     resources: Annotated[Resources, ABSENT] = Resources()
     restart_policy: str | None = None
     readiness_probe: dict[str, Any] | None = None
+    ports: Annotated[list[Port], ABSENT_LIST] = Field(default=[])
+    env: Annotated[list[Variable], ABSENT_LIST] = Field(default=[])
+    security_context: Annotated[Security, ABSENT] = Security()
 
 
 class Toleration(Part):
@@ -78,6 +96,40 @@ class Affinity(Part):
     node_affinity: NodeAffinity | None = None
 
 
+class ClaimSpec(Part):
+    """The specification of a claim of storage."""
+
+    storage_class_name: str | None = None
+    resources: Annotated[Resources, ABSENT] = Resources()
+
+
+class Claim(Part):
+    """A claim of storage that is made for each pod."""
+
+    metadata: Annotated[Metadata, ABSENT] = Metadata()
+    spec: Annotated[ClaimSpec, ABSENT] = ClaimSpec()
+
+
+class Ephemeral(Part):
+    """A volume whose claim lives as long as its pod."""
+
+    volume_claim_template: Claim | None = None
+
+
+class HostPath(Part):
+    """A folder or a socket of the node."""
+
+    path: str
+
+
+class Volume(Part):
+    """A volume of a pod."""
+
+    name: str = ""
+    ephemeral: Ephemeral | None = None
+    host_path: HostPath | None = None
+
+
 class PodSpec(Part):
     """The specification of a pod."""
 
@@ -85,6 +137,10 @@ class PodSpec(Part):
     init_containers: Annotated[list[Container], ABSENT_LIST] = Field(default=[])
     resources: Resources | None = None
     overhead: Quantities = Field(default={})
+    volumes: Annotated[list[Volume], ABSENT_LIST] = Field(default=[])
+    security_context: Annotated[Security, ABSENT] = Security()
+    priority_class_name: str = ""
+    active_deadline_seconds: int | None = None
     node_name: str = ""
     node_selector: Texts = Field(default={})
     tolerations: Annotated[list[Toleration], ABSENT_LIST] = Field(default=[])
@@ -99,10 +155,27 @@ class Template(Part):
 
 
 class RollingUpdate(Part):
-    """How many more and fewer pods there may be; None: not given."""
+    """How many more and fewer pods there may be; None: not given.
+
+    Attributes:
+        partition: of a StatefulSet; the pods below this ordinal keep the old release.
+    """
 
     max_surge: IntOrPercent | None = None
     max_unavailable: IntOrPercent | None = None
+    partition: int | None = None
+
+
+class Canary(RollingUpdate):
+    """Argo Rollouts: new pods step by step."""
+
+    traffic_routing: dict[str, Any] | None = None
+
+
+class BlueGreen(Part):
+    """Argo Rollouts: as many new pods as old ones, and then a switch."""
+
+    preview_replica_count: int | None = None
 
 
 class Strategy(Part):
@@ -110,16 +183,29 @@ class Strategy(Part):
 
     type: str = ""
     rolling_update: RollingUpdate | None = None
+    canary: Canary | None = None
+    blue_green: BlueGreen | None = None
+
+
+class WorkloadRef(Part):
+    """The Deployment whose template a Rollout takes."""
+
+    kind: str = ""
+    name: str = ""
 
 
 class WorkloadSpec(Part):
-    """The specification of a Deployment or a StatefulSet."""
+    """The specification of a Deployment, a StatefulSet or a Rollout."""
 
-    replicas: int | None = None
+    replicas: int | None = Field(None, ge=0)
     paused: bool = False
     strategy: Strategy | None = None
     update_strategy: Strategy | None = None
-    template: Template
+    revision_history_limit: int | None = None
+    selector: Annotated[Selector, ABSENT] = Selector()
+    volume_claim_templates: Annotated[list[Claim], ABSENT_LIST] = Field(default=[])
+    template: Annotated[Template, ABSENT] = Template()
+    workload_ref: WorkloadRef | None = None
 
 
 class WorkloadStatus(Part):
@@ -130,7 +216,7 @@ class WorkloadStatus(Part):
 
 
 class Workload(Object):
-    """A Deployment or a StatefulSet."""
+    """A Deployment, a StatefulSet or a Rollout of Argo Rollouts."""
 
     spec: WorkloadSpec
     status: WorkloadStatus = WorkloadStatus()
@@ -143,12 +229,6 @@ class BudgetSpec(Part):
     min_available: IntOrPercent | None = None
     max_unavailable: IntOrPercent | None = None
 
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if self.min_available is not None and self.max_unavailable is not None:
-            raise ValueError("minAvailable and maxUnavailable exclude each other")
-        return self
-
 
 class DisruptionBudget(Object):
     """How many pods may be evicted."""
@@ -156,12 +236,47 @@ class DisruptionBudget(Object):
     spec: BudgetSpec = BudgetSpec()
 
 
+class ServicePort(Part):
+    """A port of a Service; None: the same number at the pod."""
+
+    name: str = ""
+    port: int
+    target_port: IntOrPercent | None = None
+
+
+class ServiceSpec(Part):
+    """Which pods a Service sends requests to."""
+
+    selector: Texts = Field(default={})
+    ports: Annotated[list[ServicePort], ABSENT_LIST] = Field(default=[])
+
+
+class Service(Object):
+    """Sends requests to the pods that are ready."""
+
+    spec: Annotated[ServiceSpec, ABSENT] = ServiceSpec()
+
+
+class Scope(Part):
+    """A requirement of a quota's scope selector."""
+
+    scope_name: str
+    operator: str
+    values: Annotated[list[str], ABSENT_LIST] = Field(default=[])
+
+
+class ScopeSelector(Part):
+    """All of its requirements must hold."""
+
+    match_expressions: Annotated[list[Scope], ABSENT_LIST] = Field(default=[])
+
+
 class QuotaSpec(Part):
     """The limits of a namespace."""
 
     hard: Quantities = Field(default={})
     scopes: Annotated[list[str], ABSENT_LIST] = Field(default=[])
-    scope_selector: dict[str, Any] | None = None
+    scope_selector: ScopeSelector | None = None
 
 
 class QuotaStatus(Part):
@@ -185,6 +300,7 @@ class LimitItem(Part):
     default_request: Quantities = Field(default={})
     max: Quantities = Field(default={})
     min: Quantities = Field(default={})
+    max_limit_request_ratio: Quantities = Field(default={})
 
 
 class LimitRangeSpec(Part):

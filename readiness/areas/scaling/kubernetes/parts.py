@@ -47,6 +47,17 @@ def amount(quantity: Quantity) -> Fraction:
     return number * Fraction(f"1e{unit[1:]}") if unit else number
 
 
+def is_quantity(value: object) -> bool:
+    """Whether a value is a quantity that the API server reads."""
+    if not isinstance(value, int | float | str):
+        return False
+    try:
+        amount(value)
+    except NoData:
+        return False
+    return True
+
+
 def part_of(value: IntOrPercent, total: int, *, up: bool) -> int:
     """A number such as 2, or a percentage of a total such as `25%`, rounded up or down.
 

@@ -1,6 +1,6 @@
 """A workload with everything that decides how it scales, and the state of its autoscaler."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -11,7 +11,7 @@ from readiness.areas.scaling.kubernetes.autoscaler import (
     Target,
     autoscalers,
 )
-from readiness.areas.scaling.kubernetes.inventory import Inventory
+from readiness.areas.scaling.kubernetes.inventory import Broken, Document, Inventory
 from readiness.areas.scaling.kubernetes.objects import (
     Container,
     ContainerPolicy,
@@ -23,13 +23,18 @@ from readiness.areas.scaling.kubernetes.objects import (
     PodSpec,
     ResourceQuota,
     ScaledObject,
+    Service,
     VerticalPodAutoscaler,
     Workload,
 )
-from readiness.areas.scaling.kubernetes.parts import Object, selects
+from readiness.areas.scaling.kubernetes.parts import Object, Selector, selects
 from readiness.model.errors import CouldNotMeasure, NoData
 
-_KINDS: Final = {"deployment": "Deployment", "statefulset": "StatefulSet"}
+_KINDS: Final = {"deployment": "Deployment", "statefulset": "StatefulSet", "rollout": "Rollout"}
+_GROUPS: Final = {"Rollout": "argoproj.io"}
+_APPS: Final = "apps"
+AUTOSCALERS: Final = ("HorizontalPodAutoscaler", "ScaledObject")
+"""The kinds that decide the replica count."""
 ENDED: Final = {"Succeeded", "Failed"}
 """Phases of a pod that no longer uses resources."""
 _O = TypeVar("_O", bound=Object)
@@ -48,14 +53,18 @@ class View:
 
     Attributes:
         side: `manifests` or `live`.
-        workload: the Deployment or StatefulSet.
+        workload: the Deployment, StatefulSet or Rollout.
         autoscalers: those that target it, with defaults filled in.
-        dangling: descriptions of those whose target does not exist.
+        dangling: descriptions of those whose target does not exist, or is in another namespace.
         hpas: the objects of all autoscalers, with their state.
         verticals: the vertical autoscalers that target it.
         budgets: those that select its pods.
+        others: the other workloads of its namespace, each with the fewest and most replicas.
+        services: those that select its pods.
         quotas: those of its namespace, as are `ranges`; nodes and pods are the cluster's.
         unseen: kinds that could not be read, each with the error.
+        broken: objects of its namespace that the API server refuses.
+        documents: the objects of its namespace as they are written.
     """
 
     side: str
@@ -65,11 +74,22 @@ class View:
     hpas: tuple[HorizontalPodAutoscaler, ...]
     verticals: tuple[VerticalPodAutoscaler, ...]
     budgets: tuple[DisruptionBudget, ...]
+    others: tuple["Other", ...]
+    services: tuple[Service, ...]
     quotas: tuple[ResourceQuota, ...]
     ranges: tuple[LimitRange, ...]
     nodes: tuple[Node, ...]
     pods: tuple[Pod, ...]
     unseen: dict[str, CouldNotMeasure]
+    broken: tuple[Broken, ...]
+    documents: tuple[Document, ...]
+
+    def require(self, *kinds: str) -> None:
+        """Raise the error of an object of these kinds that is not valid and may be about it."""
+        labels = self.workload.spec.template.metadata.labels
+        for one in self.broken:
+            if one.document.kind in kinds and _may_concern(one.document, self.workload, labels):
+                raise one.error
 
     @property
     def name(self) -> str:
@@ -95,8 +115,16 @@ class View:
         return bool(labels) and same and _is_in(pod, self.workload.metadata.namespace)
 
     @property
+    def fixed(self) -> int | None:
+        """Its replica count if nothing scales it; None if something does, or it is not known."""
+        self.require(*AUTOSCALERS)
+        scaled = self.autoscalers or self.dangling
+        return None if scaled else self.workload.spec.replicas
+
+    @property
     def autoscaler(self) -> Autoscaler:
         """The one that targets it; NoData if there is not exactly one."""
+        self.require(*AUTOSCALERS)
         if len(self.autoscalers) != 1:
             found = ", ".join(one.name for one in self.autoscalers) or "none"
             raise NoData(
@@ -109,6 +137,10 @@ class View:
     @property
     def counts(self) -> range:
         """Every replica count that it may have, from 1 on; NoData if there is none."""
+        if self.fixed is not None:
+            if not self.fixed:
+                raise NoData(f"{self.name} has spec.replicas 0", where=self.side)
+            return range(self.fixed, self.fixed + 1)
         found = self.autoscaler
         counts = range(max(1, found.least), found.most + 1)
         if not counts:
@@ -120,13 +152,48 @@ class View:
         return counts
 
 
+@dataclass(frozen=True, slots=True)
+class Other:
+    """Another workload of the namespace, with the fewest and most replicas that it has."""
+
+    workload: Workload
+    fewest: int
+    most: int
+
+    @property
+    def name(self) -> str:
+        """Kind and name, as kubectl prints them."""
+        return f"{self.workload.kind.lower()}/{self.workload.metadata.name}"
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The labels of its pods."""
+        return self.workload.spec.template.metadata.labels
+
+
+def _may_concern(document: Document, workload: Workload, labels: Mapping[str, str]) -> bool:
+    """Whether an object that is not valid may be about a workload, as far as it can be read."""
+    spec = document.body.get("spec")
+    if not isinstance(spec, Mapping):
+        return True
+    ref = spec.get("scaleTargetRef") or spec.get("targetRef")
+    if isinstance(ref, Mapping) and isinstance(ref.get("name"), str):
+        return bool(ref["name"] == workload.metadata.name)
+    if document.kind == "PodDisruptionBudget":
+        try:
+            return selects(Selector.model_validate(spec.get("selector")), labels)
+        except (ValueError, NoData):
+            return True
+    return True
+
+
 def _all_of(declared: list[Container], others: Iterable[list[Container]]) -> list[Container]:
     found = {container.name: container for containers in others for container in containers}
     return list((found | {container.name: container for container in declared}).values())
 
 
 def view(inventory: Inventory, side: str, workload: str, namespace: str) -> View | None:
-    """A workload, `deployment/NAME` or `statefulset/NAME`, of an inventory; None if missing.
+    """A workload, `KIND/NAME` in lower case, of an inventory; None if missing.
 
     Args:
         inventory: all objects.
@@ -135,7 +202,7 @@ def view(inventory: Inventory, side: str, workload: str, namespace: str) -> View
         namespace: its namespace; empty for any.
 
     Raises:
-        NoData: there are several of that name, or something is not understood.
+        NoData: there are several of that name, it is not valid, or something is not understood.
     """
     kind, _, name = workload.partition("/")
     found = [
@@ -148,9 +215,36 @@ def view(inventory: Inventory, side: str, workload: str, namespace: str) -> View
         raise NoData(
             f"{workload} exists {len(found)} times: {places}",
             where=side,
-            remedy="narrow `manifests` to one environment, or add [scaling.NAME.cluster]",
+            remedy="set `namespace` in [scaling.NAME], or narrow `manifests` to one environment",
         )
-    return _view(inventory, side, found[0]) if found else None
+    if not found:
+        for one in inventory.broken:
+            at = one.document
+            near = not at.namespace or not namespace or at.namespace == namespace
+            if (at.kind, at.name) == (_KINDS[kind.lower()], name) and near:
+                raise one.error
+        return None
+    return _view(inventory, side, _with_template(found[0], inventory))
+
+
+def _with_template(workload: Workload, inventory: Inventory) -> Workload:
+    """A Rollout may take the template, and the selector, of a Deployment.
+
+    Raises:
+        NoData: that is not known.
+    """
+    ref = workload.spec.workload_ref
+    if ref is None:
+        return workload
+    for one in _near(inventory.of(Workload), workload.metadata.namespace):
+        if (one.kind, one.metadata.name) == (ref.kind, ref.name):
+            taken = {"template": one.spec.template, "selector": one.spec.selector}
+            return workload.model_copy(update={"spec": workload.spec.model_copy(update=taken)})
+    raise NoData(
+        f"its pod template is that of {ref.kind} {ref.name}, which is not known",
+        where=f"Rollout {workload.metadata.name}",
+        remedy="add it to `manifests`",
+    )
 
 
 def _view(inventory: Inventory, side: str, workload: Workload) -> View:
@@ -160,35 +254,99 @@ def _view(inventory: Inventory, side: str, workload: Workload) -> View:
     verticals = _near(inventory.of(VerticalPodAutoscaler), place)
     labels = workload.spec.template.metadata.labels
     budgets = _near(inventory.of(DisruptionBudget), place)
-    there = {_identity(one) for one in _near(inventory.of(Workload), place)}
+    workloads = _near(inventory.of(Workload), place)
+    there = {_identity(one) for one in workloads}
     own = _identity(workload)
     return View(
         side=side,
         workload=workload,
         autoscalers=tuple(one for one in scalers if one.target == own),
-        dangling=tuple(
-            f"{a.name} targets {a.target}, which does not exist"
-            for a in scalers
-            if a.target not in there
+        dangling=(
+            *(
+                f"{a.name} targets {a.target}, which does not exist"
+                for a in scalers
+                if a.target not in there and _is_ours_to_know(a.target)
+            ),
+            *_elsewhere(inventory, place, own),
         ),
         hpas=tuple(hpas),
         verticals=tuple(v for v in verticals if _target_of(v) == own),
         budgets=tuple(b for b in budgets if selects(b.spec.selector, labels)),
+        others=tuple(_other(one, scalers) for one in workloads if _is_other(one, workload)),
+        services=tuple(
+            one
+            for one in _near(inventory.of(Service), place)
+            if one.spec.selector and one.spec.selector.items() <= labels.items()
+        ),
         quotas=tuple(_near(inventory.of(ResourceQuota), place)),
         ranges=tuple(_near(inventory.of(LimitRange), place)),
         nodes=tuple(inventory.of(Node)),
         pods=tuple(inventory.of(Pod)),
         unseen=inventory.unseen,
+        broken=tuple(
+            one
+            for one in inventory.broken
+            if not one.document.namespace or not place or one.document.namespace == place
+        ),
+        documents=tuple(
+            one
+            for one in inventory.documents
+            if not one.namespace or not place or one.namespace == place
+        ),
     )
 
 
+def _is_other(one: Workload, workload: Workload) -> bool:
+    """A Deployment that only lends its template to a Rollout has no pods."""
+    ref = workload.spec.workload_ref
+    lent = ref is not None and (one.kind, one.metadata.name) == (ref.kind, ref.name)
+    return not lent and _identity(one) != _identity(workload)
+
+
+def _other(workload: Workload, scalers: Iterable[Autoscaler]) -> Other:
+    own = _identity(workload)
+    count = workload.spec.replicas
+    scaled = [one for one in scalers if one.target == own]
+    if not scaled:
+        replicas = 1 if count is None else count
+        return Other(workload, replicas, replicas)
+    return Other(workload, min(o.least for o in scaled), max(o.most for o in scaled))
+
+
+def _is_ours_to_know(target: Target) -> bool:
+    """Whether the files would show it: an autoscaler may scale custom resources, too."""
+    return target.group in {_APPS, "extensions", "", *_GROUPS.values()}
+
+
+def _elsewhere(inventory: Inventory, place: str, own: Target) -> list[str]:
+    """Autoscalers that name the workload from another namespace, and so scale nothing."""
+    if not place:
+        return []
+    away = {
+        one.metadata.namespace
+        for kind in (HorizontalPodAutoscaler, ScaledObject)
+        for one in inventory.of(kind)
+        if not _is_in(one, place)
+    }
+    homes = {one.metadata.namespace for one in inventory.of(Workload) if _identity(one) == own}
+    return [
+        f"{scaler.name} is in namespace {other}, where {own} does not exist"
+        for other in sorted(away - homes)
+        for scaler in autoscalers(
+            [o for o in inventory.of(HorizontalPodAutoscaler) if o.metadata.namespace == other],
+            [o for o in inventory.of(ScaledObject) if o.metadata.namespace == other],
+        )
+        if scaler.target == own
+    ]
+
+
 def _identity(workload: Workload) -> Target:
-    return Target("apps", workload.kind, workload.metadata.name)
+    return Target(_GROUPS.get(workload.kind, _APPS), workload.kind, workload.metadata.name)
 
 
 def _target_of(vertical: VerticalPodAutoscaler) -> Target:
     ref = vertical.spec.target_ref
-    return Target("apps", ref.kind, ref.name)
+    return Target(_GROUPS.get(ref.kind, _APPS), ref.kind, ref.name)
 
 
 def _is_in(one: Object, namespace: str) -> bool:
@@ -302,8 +460,7 @@ def state(view: View) -> State:
 def _scales(hpa: HorizontalPodAutoscaler, view: View) -> bool:
     ref = hpa.spec.scale_target_ref
     group = ref.api_version.rpartition("/")[0]
-    own = Target("apps", view.workload.kind, view.workload.metadata.name)
-    return Target(group, ref.kind, ref.name) == own
+    return Target(group, ref.kind, ref.name) == _identity(view.workload)
 
 
 def _state(hpa: HorizontalPodAutoscaler) -> State:

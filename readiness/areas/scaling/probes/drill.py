@@ -273,7 +273,7 @@ def drill(scaling: Scaling, live: Live, safety: Safety) -> Scaled:
             counted, or the load ended by itself.
     """
     paces = [pace for pace in (scaling.pace("up"), scaling.pace("down")) if pace]
-    period_s = min([_SLOWEST_S, *(seconds / _COUNTS_IN_A_PERIOD for _, seconds in paces)])
+    period_s = min([_SLOWEST_S, *(pace.seconds / _COUNTS_IN_A_PERIOD for pace in paces)])
     with (
         alone(safety),
         probing(watched.plan_of(live)) as prober,

@@ -29,6 +29,7 @@ _NEEDED: Final = (
 # Custom resources, where they are installed.
 _OPTIONAL: Final = (
     "scaledobjects.keda.sh",
+    "rollouts.argoproj.io",
     "verticalpodautoscalers.autoscaling.k8s.io",
 )
 # Cluster-wide: many roles may not read them.
@@ -177,11 +178,8 @@ def written(patterns: list[str], live_max_age_h: float) -> Written:
         if any(_is_live(document.body) for document in inside):
             _refuse_old(path, live_max_age_h)
         found += inside
-    objects = read(found).objects
-    return Written(
-        Inventory(tuple(one for one in objects if not one.metadata.uid)),
-        Inventory(tuple(one for one in objects if one.metadata.uid)),
-    )
+    objects = read(found)
+    return Written(objects.where(live=False), objects.where(live=True))
 
 
 def _files(patterns: list[str]) -> list[Path]:
@@ -251,7 +249,7 @@ def sides(scaling: Scaling, live: Inventory | None) -> Sides:
         NoData: neither side has the workload, or one is not understood.
         CouldNotMeasure: a file cannot be read, or is too old.
     """
-    namespace = scaling.cluster.namespace if scaling.cluster else ""
+    namespace = scaling.cluster.namespace if scaling.cluster else scaling.namespace or ""
     files = written(scaling.manifests, scaling.live_max_age_h) if scaling.manifests else _NONE
     there = files.live if live is None else live
     found = _joined(
@@ -269,16 +267,18 @@ def sides(scaling: Scaling, live: Inventory | None) -> Sides:
 
 
 def _joined(declared: View | None, live: View | None) -> Sides:
-    """Manifests get the LimitRange of the live namespace that they are applied to."""
-    if declared and live and not declared.ranges:
-        declared = replace(declared, ranges=live.ranges)
+    """Manifests get the LimitRange of the live namespace, and that gets their Services."""
+    if declared and live:
+        declared = replace(declared, ranges=declared.ranges or live.ranges)
+        live = replace(live, services=live.services or declared.services)
     return Sides(declared, live)
 
 
 def _places(scaling: Scaling) -> str:
     if scaling.cluster:
         return f"namespace {scaling.cluster.namespace} of {scaling.cluster.context}"
-    return ", ".join(scaling.manifests)
+    of = f"namespace {scaling.namespace} of " if scaling.namespace else ""
+    return of + ", ".join(scaling.manifests)
 
 
 _NONE: Final = Written(Inventory(()), Inventory(()))

@@ -41,6 +41,7 @@ up_pods = 2
 up_s = 15
 down_pods = 1
 down_s = 60
+max_unavailable = 0
 # The pool of each replica, in addition to the connections of other roles.
 database = "shop"
 database_role = "shop_app"

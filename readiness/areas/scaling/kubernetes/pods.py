@@ -1,0 +1,81 @@
+"""What a pod template says outright that is not safe to run."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from readiness.areas.scaling.kubernetes.objects import Container, PodSpec
+
+_LATEST: Final = "latest"
+_SECRET: Final = re.compile(
+    r"(?i)(^|.*_)(PASSWORD|PASSWD|PASSPHRASE|SECRET(_?KEY)?|API_?KEY|PRIVATE_?KEY|ACCESS_?TOKEN"
+    r"|AUTH_?TOKEN|TOKEN)"
+)
+_CREDENTIALS: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]+:(?P<password>[^/\s@]+)@")
+_REFERENCE: Final = re.compile(r"\$[({].*|<.*>|\*+|(?i:true|false|none|null|change-?me|x+)?")
+# Whoever may write there controls the node, or reads the secrets of its other pods.
+_SOCKETS: Final = re.compile(r".*\.sock")
+_FOLDERS: Final = frozenset({
+    "", "/etc", "/root", "/proc", "/boot", "/var", "/var/run", "/run", "/var/lib", "/usr",
+    "/var/lib/kubelet", "/var/lib/docker", "/var/lib/containerd", "/etc/kubernetes", "/dev",
+})  # fmt: skip
+
+
+def moving_images(spec: PodSpec) -> list[str]:
+    """Containers whose image has no tag, or `latest`, and no digest."""
+    return [one.name for one in _all(spec) if one.image and _moves(one.image)]
+
+
+def _moves(image: str) -> bool:
+    name, digest, _ = image.partition("@")
+    tag = name.rpartition("/")[2].partition(":")[2]
+    return not digest and tag in {"", _LATEST}
+
+
+def privileged(spec: PodSpec) -> list[str]:
+    """Containers that may do everything on their node."""
+    return [one.name for one in _all(spec) if one.security_context.privileged]
+
+
+def as_root(spec: PodSpec) -> list[str]:
+    """Containers that run as root because the manifest says so."""
+    pod = spec.security_context.run_as_user
+    return [
+        one.name
+        for one in _all(spec)
+        if (pod if one.security_context.run_as_user is None else one.security_context.run_as_user)
+        == 0
+    ]
+
+
+def node_volumes(spec: PodSpec) -> list[str]:
+    """Volumes that are the node's own: sockets of its runtime, and its system folders."""
+    return [
+        f"{one.name}: {one.host_path.path}"
+        for one in spec.volumes
+        if one.host_path
+        and (one.host_path.path.rstrip("/") in _FOLDERS or _SOCKETS.fullmatch(one.host_path.path))
+    ]
+
+
+def plain_secrets(spec: PodSpec) -> list[str]:
+    """Variables whose name says that it is a secret, or whose URL has a password; no value."""
+    return [f"{one.name}: {name}" for one in _all(spec) for name in _secrets(one)]
+
+
+def _secrets(container: Container) -> Iterator[str]:
+    for variable in container.env:
+        value = variable.value or ""
+        url = _CREDENTIALS.search(value)
+        if _SECRET.fullmatch(variable.name):
+            secret = value
+        elif url:
+            secret = url["password"]
+        else:
+            continue
+        if not _REFERENCE.fullmatch(secret) and not secret.startswith("/"):
+            yield variable.name
+
+
+def _all(spec: PodSpec) -> list[Container]:
+    return [*spec.init_containers, *spec.containers]

@@ -1,0 +1,63 @@
+"""Which containers of a pod serve requests, and so must have a readiness probe."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from readiness.areas.scaling.kubernetes.objects import Container, Service, ServicePort
+from readiness.areas.scaling.kubernetes.view import View
+
+_CHOSEN: Final = "kubectl.kubernetes.io/default-container"
+_SIDECAR: Final = re.compile(
+    r"envoy.*|.+-proxy(-\w+)?|.*-agent|consul-dataplane|daprd|.*-exporter"
+    r"|exporter|fluent-?bit|fluentd|filebeat|promtail|vault-agent|.*-sidecar|config-reloader|.*reloader"
+)
+_SIDE_PORT: Final = re.compile(r"(?i).*(metric|prom|health|probe|admin|debug|pprof|monitor).*")
+
+
+def unprobed(view: View) -> list[str]:
+    """Containers that serve, and have no readiness probe.
+
+    Those that a Service sends requests to, by the name or number of the port; if that is unknown,
+    the main one.
+    """
+    spec = view.workload.spec.template.spec
+    # A sidecar that starts before the others may serve, too.
+    everything = [*spec.containers, *(one for one in spec.init_containers if one.restart_policy)]
+    served = list(dict.fromkeys(_targets(view.services, everything)))
+    names = served or [_main(view, spec.containers)]
+    probed = {one.name for one in everything if one.readiness_probe}
+    # A proxy in front of the main container passes on what that one can serve.
+    if all(_SIDECAR.fullmatch(name) for name in names) and _main(view, spec.containers) in probed:
+        return []
+    return [name for name in names if name and name not in probed]
+
+
+def _targets(services: Iterable[Service], containers: Iterable[Container]) -> Iterable[str]:
+    listening = list(containers)
+    for service in services:
+        ports = service.spec.ports
+        main = [one for one in ports if not _SIDE_PORT.fullmatch(one.name)] or ports
+        for port in main:
+            yield from (one.name for one in listening if _listens(one, port))
+
+
+def _listens(container: Container, port: ServicePort) -> bool:
+    wanted = port.port if port.target_port is None else port.target_port
+    return any(wanted in (one.name, one.container_port) for one in container.ports)
+
+
+def _main(view: View, containers: list[Container]) -> str:
+    """The container that kubectl takes by default, or is called like the workload, or the first.
+
+    Of several, those that declare a port, and not those that are known to stand beside another.
+    """
+    template = view.workload.spec.template
+    chosen = template.metadata.annotations.get(_CHOSEN, "")
+    by_name = {one.name: one for one in containers}
+    for name in (chosen, view.workload.metadata.name):
+        if name in by_name:
+            return name
+    mains = [one for one in containers if not _SIDECAR.fullmatch(one.name)] or containers
+    listening = [one for one in mains if any(not _SIDE_PORT.fullmatch(p.name) for p in one.ports)]
+    return next((one.name for one in listening or mains), "")
