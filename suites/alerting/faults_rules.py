@@ -113,14 +113,17 @@ def bound_is_in_milliseconds(system: "ReferenceSystem") -> "Lever":
     return _rewritten(system, "SlowQueries", "> 3", "> 3000")
 
 
-@fault(misses=_required("MemoryHigh", "bound", "fires"), story="a ratio is compared with 75")
+@fault(
+    misses={**_required("MemoryHigh", "bound", "fires"), _HEALTHY: {"can-fire"}},
+    story="a ratio is compared with 75",
+)
 def bound_is_in_percent(system: "ReferenceSystem") -> "Lever":
     """No ratio reaches that."""
     return _rewritten(system, "MemoryHigh", "0.75", "75")
 
 
 @fault(
-    misses={**_required("SlowQueries", "fires"), _SLOW: {"arrived"}},
+    misses={**_required("SlowQueries", "fires"), _SLOW: {"arrived"}, _HEALTHY: {"joins"}},
     story="a rule has a second condition on a label that its maximum has lost",
 )
 def condition_never_matches(system: "ReferenceSystem") -> "Lever":
@@ -130,7 +133,10 @@ def condition_never_matches(system: "ReferenceSystem") -> "Lever":
 
 
 @fault(
-    misses=_required("MemoryHigh", "quiet", "resolves", "quiet-at-bound"),
+    misses={
+        **_required("MemoryHigh", "quiet", "resolves", "quiet-at-bound"),
+        _HEALTHY: {"ends"},
+    },
     story="a rule compares with `bool`, and fires at every value",
 )
 def rule_always_fires(system: "ReferenceSystem") -> "Lever":
@@ -171,6 +177,43 @@ def label_is_misspelled(system: "ReferenceSystem") -> "Lever":
     return _rewritten(system, "SlowQueries", 'datname="shop"', 'datname="orders"')
 
 
+def _warning(alert: str, expression: str) -> dict[str, object]:
+    """A rule that waits for an hour: nobody is notified during a proof."""
+    labels = {"severity": "warning"}
+    return {"alert": alert, "expr": expression, "for": "1h", "labels": labels}
+
+
+@fault(misses={_HEALTHY: {"can-fire"}}, story="a rule waits until no node is counted as 0 nodes")
+def count_is_compared_with_zero(system: "ReferenceSystem") -> "Lever":
+    """No series is counted as no series."""
+    return _added(system, _warning("NoNodes", 'count(up{job="node"} == 1) == 0'))
+
+
+@fault(
+    misses={_HEALTHY: {"joins"}},
+    story="a rule compares the sum of each database with a limit of the server",
+)
+def sides_never_match(system: "ReferenceSystem") -> "Lever":
+    """One side has the label `datname` alone, the other one never has it."""
+    connections = 'sum by (datname) (pg_stat_activity_count{job="postgres"})'
+    limit = 'pg_settings_max_connections{job="postgres"}'
+    return _added(system, _warning("TooManyConnections", f"{connections} > {limit} * 0.8"))
+
+
+@fault(misses={_HEALTHY: {"ends"}}, story="a rule is meant to compare, and only calculates")
+def rule_has_no_comparison(system: "ReferenceSystem") -> "Lever":
+    """Every value fires, 0 too."""
+    traffic = 'sum(rate(http_requests_total{job="orders"}[1m])) or vector(0)'
+    return _added(system, _warning("NoTraffic", f"1 - clamp_max({traffic}, 1)"))
+
+
+@fault(misses={_HEALTHY: {"types"}}, story="a rule takes the rate of a gauge")
+def rate_of_a_gauge(system: "ReferenceSystem") -> "Lever":
+    """Each fall counts as a restart of a counter."""
+    memory = 'rate(process_resident_memory_bytes{job="prometheus"}[1m])'
+    return _added(system, _warning("MemoryGrows", f"{memory} > 1e12"))
+
+
 @fault(
     misses={_HEALTHY: {"ranges"}}, story="a rate spans 1 s of a job that is scraped every second"
 )
@@ -198,6 +241,12 @@ def rules_take_too_long(system: "ReferenceSystem") -> "Lever":
 def severity_is_misspelled(system: "ReferenceSystem") -> "Lever":
     """No route asks for it: it ends at the default receiver."""
     return _edited(system, "HealthCheckFails", labels={"severity": "warnign"})
+
+
+@fault(misses={_METADATA: {"identity"}}, story="a label of an alert holds its value")
+def value_is_a_label(system: "ReferenceSystem") -> "Lever":
+    """Each evaluation makes another alert, and `for` starts again."""
+    return _edited(system, "MemoryHigh", labels={"used": "{{ $value | humanizePercentage }}"})
 
 
 @fault(misses={_METADATA: {"summary"}}, story="a rule has no summary")
@@ -251,7 +300,7 @@ def no_rule_misses_a_job(system: "ReferenceSystem") -> "Lever":
 @fault(misses={_QUIET: {"quiet"}}, story="a critical alert is pending before the gate begins")
 def incident_is_under_way(system: "ReferenceSystem") -> "Lever":
     """A gate must not run in the middle of one."""
-    incident = {"alert": "Incident", "expr": "vector(1)", "for": "1h"}
+    incident = {"alert": "Incident", "expr": 'up{job="prometheus"} == 1', "for": "1h"}
     return _added(system, {**incident, "labels": {"severity": "critical"}})
 
 
