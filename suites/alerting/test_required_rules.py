@@ -208,7 +208,7 @@ def _judge_trial(wanted: RequiredRule, watcher: Prometheus, evidence: Evidence) 
     - alert: JobGone
       expr: absent(up{job="NAME"}) or absent(up{job="OTHER"})
       for: 5m
-Loaded already? promtool runs the rules that select the job or its `up` while `up` of the job is 0, and while it has no
+Loaded already? promtool runs the rules that select the job while its `up` is 0, and while it has no
 targets; a rule that waits for longer than an hour is too late.""",
     severity="blocker",
     each="job",

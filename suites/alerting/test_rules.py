@@ -177,7 +177,7 @@ def _judge_types(found: Loaded, watcher: Prometheus, evidence: Evidence) -> None
         judge_none(evidence, "types", name, looked.wrong, _RULES, looked.judged)
         judge_none(
             evidence, "types", name, looked.doubtful, _RULES, looked.judged,
-            hint="Its values have not changed yet: either declaration may be wrong", warn_only=True,
+            hint="They did not change in 6 h, and may be counters", warn_only=True,
         )  # fmt: skip
     if looked.unknown:
         name = "functions of metrics without a declared type"
