@@ -269,15 +269,23 @@ def test_rule_metadata(
         if (url := rule.annotations.get("runbook_url")) and _TEMPLATE not in url
     )
     apart = known | {_NO_SEVERITY, *_dead_mans(alerting, loaded)}
-    for key, name, wrong in (
-        ("severity", "rules without an agreed severity", _odd(loaded, apart)),
-        ("summary", "rules without a summary", _lacking(agreed, "summary")),
-        ("runbook", "rules without a runbook", _lacking(agreed, "runbook_url")),
-        ("runbook-exists", "runbooks not found", [f"{u} {w}" for u, w in pages.missing.items()]),
-        ("labels", "texts with a label that does not exist", list(_blanks(loaded))),
-        ("identity", "labels that hold a value", list(_unsteady(loaded, watcher))),
+    missing = [f"{url} {why}" for url, why in pages.missing.items()]
+    for key, name, wrong, samples in (
+        ("severity", "rules without an agreed severity", _odd(loaded, apart), len(loaded)),
+        ("summary", "rules without a summary", _lacking(agreed, "summary"), len(agreed)),
+        ("runbook", "rules without a runbook", _lacking(agreed, "runbook_url"), len(agreed)),
+        ("runbook-exists", "runbooks not found", missing, pages.asked),
+        ("labels", "texts with a label that does not exist", list(_blanks(loaded)), len(loaded)),
+        ("identity", "labels that hold a value", list(_unsteady(loaded, watcher)), len(loaded)),
     ):
-        judge_none(evidence, key, name, wrong, _RULES, len(loaded))
+        if samples:
+            judge_none(evidence, key, name, wrong, _RULES, samples)
+    if not agreed:
+        raise NoData(
+            "no alert rule has an agreed severity: no summary and no runbook can be judged",
+            where=watcher.url,
+            remedy=f"label the rules with one of [alerting.severities]: {listed(sorted(known))}",
+        )
     if pages.unanswered:
         url, why = next(iter(pages.unanswered.items()))
         raise Unreachable(
@@ -377,4 +385,6 @@ def _holding(watcher: Prometheus, judged: list[Rule]) -> list[str]:
     """The alerts that are pending or firing, or will be at the next evaluation."""
     names = {rule.name for rule in judged}
     active = {f"{a.name} is {a.state}" for a in watcher.alerts() if a.name in names}
-    return sorted(active) or [f"{r.name} is true now" for r in judged if watcher.query(r.query)]
+    found = watcher.query_all(f"count({rule.query})" for rule in judged)
+    true = [rule.name for rule in judged if found.get(f"count({rule.query})")]
+    return sorted(active) or [f"{name} is true now" for name in true]

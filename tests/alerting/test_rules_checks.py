@@ -42,6 +42,7 @@ pod_load{pod="web-1"} 1
 pod_info{pod="metrics-0",exported_pod="web-1"} 1
 failed_info{part="b",team="x"} 1
 backup_time{job="backup"} 1
+recorded_rt 1
 """
 SEVERITIES = {
     "critical": {"channels": [["chat"]]},
@@ -212,6 +213,7 @@ UNSOUND = {
     "node_load > on (node) app_load * 2": 'node="n1:9100" and node="n1" differ in the port',
     "pod_load * on (pod) group_left () pod_info > 3": "what is pod on one side is exported_pod",
     "usage_ratio > 3 and on (job) up{job='prometheus'} == 1": 'job="app" on the left, and job=',
+    "histogram_quantile(0.9, recorded_rt) > 3": "its series have no `le`",
     "count(up == 1) == 0": "count(up == 1) is never below 1",
     "slow_seconds > bool 3": "it has no condition",
     "errors_total - errors_total": "it has no condition",
@@ -358,6 +360,13 @@ def test_required_metadata(
     assert found == "" if not expected else expected in found
 
 
+def test_rules_without_any_agreed_severity_are_no_pass(prometheus: Ruled) -> None:
+    prometheus.load(WATCHDOG)
+
+    with pytest.raises(NoData, match="no alert rule has an agreed severity"):
+        metadata(prometheus.settings)
+
+
 def test_a_runbook_that_does_not_answer_is_an_error(prometheus: Ruled) -> None:
     away = f"http://127.0.0.1:{free_port()}/runbook"
     prometheus.load(rule("A", "up == 0", annotations={"summary": "x", "runbook_url": away}))
@@ -396,8 +405,15 @@ def test_a_rule_is_compared_with_what_was_agreed(
 def test_a_rule_without_a_bound_is_an_error(prometheus: Ruled) -> None:
     prometheus.load(rule("Slow", "absent(slow_seconds)"))
 
-    with pytest.raises(NoData, match="compares nothing with a number"):
-        required(prometheus.settings).conclude()
+    evidence = required(prometheus.settings)
+
+    with pytest.raises(NoData, match="compares nothing with a number") as caught:
+        evidence.conclude()
+    assert len(evidence.lost) == 2
+    # One waiver accepts both, and nothing else of this rule.
+    named = caught.value.remedy.partition('error = "')[2].partition('"')[0]
+    assert all(named in lost.message for lost in evidence.lost)
+    assert 'subject = "Slow"' in caught.value.remedy
 
 
 def test_the_loaded_rule_is_tried(prometheus: Ruled) -> None:

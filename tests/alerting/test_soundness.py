@@ -133,6 +133,12 @@ def test_a_rule_that_can_fire(expression: str) -> None:
         ("service_uptime < 0.99", 300, False),  # an availability
         ("service_uptime < 99.5", 300, False),
         ("app_uptime_seconds > 86400", 300, False),
+        ("resets(errors_total[5m]) > 0", 300, True),
+        ("sum by (job) (changes(process_start_time_seconds[5m])) >= 1", 600, True),
+        ("changes(process_start_time_seconds[15m]) > 2", 1800, False),  # it keeps restarting
+        ("changes(process_start_time_seconds[15m]) > 0", 60, False),
+        ("changes(leader_id[1m]) > 0", 300, False),
+        ("increase(restarts_total[5m]) > 0", 900, False),
         ("rate(errors_total[1m]) > 1", 300, False),
         ("x < 60", 300, False),
     ],

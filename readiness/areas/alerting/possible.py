@@ -186,7 +186,7 @@ def _called(node: Call, kinds: Kinds) -> Values:
     if name in _FIXED:
         return _FIXED[name]
     if name == "histogram_quantile":
-        lost = _lost_bucket(node)
+        lost = lost_bucket(node)
         return _never(lost) if lost else _ANY
     if not inner:
         return _ANY
@@ -398,7 +398,7 @@ def _is_part_of_device(part: Expr, whole: Expr) -> bool:
     return memory or ("*" in stem and stem == size)
 
 
-def _lost_bucket(node: Call) -> str:
+def lost_bucket(node: Call) -> str:
     """Why a quantile of a classic histogram has no buckets; "" if it has.
 
     A native histogram has no label `le`, and no metric that ends in `_bucket`.

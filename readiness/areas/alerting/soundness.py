@@ -55,25 +55,50 @@ _PERCENT: Final = (80, 100)
 def _too_short(tree: Expr, for_s: float) -> str:
     """Why `uptime < 60` cannot hold for five minutes; "" if nothing of the kind is compared."""
     node = bare(tree)
-    if not for_s or not isinstance(node, BinaryExpr):
+    if not for_s or not isinstance(node, BinaryExpr) or _is_bool(node):
         return ""
     if operator(node) == "and":
         return _too_short(node.lhs, for_s) or _too_short(node.rhs, for_s)
-    left, right = number(node.lhs), number(node.rhs)
-    op = operator(node) if left is None else mirrored(operator(node))
-    bound, inner = (right, node.lhs) if left is None else (left, node.rhs)
-    pace = _pace(inner)
-    if op not in {"<", "<="} or bound is None or not pace or bound < 0 or _is_bool(node):
-        return ""
-    if _is_availability(inner, bound):
-        return ""
-    lasts = bound / pace
-    if for_s < lasts:
+    lasts = _lasts_s(*_read(node))
+    if not lasts or for_s < lasts:
         return ""
     return (
         f"{node.prettify()} holds for {prometheus_text(lasts)} after a start, and `for` asks for"
         f" {prometheus_text(for_s)}"
     )
+
+
+def _read(node: BinaryExpr) -> tuple[Expr, str, float | None]:
+    """What is compared, how, and with which number, as it reads with the number on the right."""
+    left = number(node.lhs)
+    if left is not None:
+        return node.rhs, mirrored(operator(node)), left
+    return node.lhs, operator(node), number(node.rhs)
+
+
+def _lasts_s(inner: Expr, op: str, bound: float | None) -> float:
+    """Seconds for which a comparison holds after one start; 0 if it is of something else."""
+    if bound is None or bound < 0:
+        return 0.0
+    if op in {"<", "<="}:
+        pace = _pace(inner)
+        return bound / pace if pace and not _is_availability(inner, bound) else 0.0
+    once = (op == ">" and bound < 1) or (op == ">=" and bound <= 1)
+    return _seen_for_s(inner) if once else 0.0
+
+
+def _seen_for_s(node: Expr) -> float:
+    """Seconds for which `resets()`, or `changes()` of a time of start, show one restart."""
+    node = bare(node)
+    if isinstance(node, AggregateExpr):
+        return _seen_for_s(node.expr)
+    match node:
+        case Call(func=function, args=[MatrixSelector() as ranged]):
+            metric = selector_of(ranged.vector_selector).metric
+            begins = function.name == "changes" and _BEGINNINGS.search(metric)
+            seen = begins or function.name == "resets"
+            return ranged.range.total_seconds() if seen else 0.0
+    return 0.0
 
 
 def _is_availability(node: Expr, bound: float) -> bool:
@@ -163,11 +188,9 @@ def never_ends(rule: Rule, kinds: Kinds) -> Latched | None:
     node = bare(parse(rule.query))
     if not isinstance(node, BinaryExpr) or operator(node) in SETS or _is_bool(node):
         return None
-    left, right = number(node.lhs), number(node.rhs)
-    op = operator(node) if left is None else mirrored(operator(node))
-    bound, inner = (right, node.lhs) if left is None else (left, node.rhs)
-    counter = _counter(inner, kinds)
+    inner, op, bound = _read(node)
     first = 1 if op == ">=" else 0
+    counter = _counter(inner, kinds)
     if op not in {">", ">="} or bound is None or bound <= first or not counter:
         return None
     return Latched(counter, node.prettify())

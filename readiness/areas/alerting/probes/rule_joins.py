@@ -8,10 +8,12 @@ from typing import Final
 import promql_parser
 from promql_parser import BinaryExpr, Call, Expr, LabelModifierType, UnaryExpr
 
+from readiness.areas.alerting.possible import lost_bucket
 from readiness.areas.alerting.promql import (
     COMPARISONS,
     SETS,
     bare,
+    children,
     descend,
     number,
     operator,
@@ -43,7 +45,7 @@ class _Branch:
 
     rule: str
     tree: Expr
-    joins: tuple[BinaryExpr, ...]  # the innermost first
+    joins: tuple[BinaryExpr | Call, ...]  # and quantiles of histograms, the innermost first
 
 
 def look(prometheus: Prometheus, rules: Iterable[Rule]) -> Joined:
@@ -59,15 +61,17 @@ def look(prometheus: Prometheus, rules: Iterable[Rule]) -> Joined:
     met = _counts(prometheus, (branch.tree for branch in branches))
     judged = sum(met.get(branch.tree.prettify(), 0) > 0 for branch in branches)
     silent = [b for b in branches if met.get(b.tree.prettify()) == 0]
-    parts = _counts(prometheus, (n for b in silent for j in b.joins for n in (j, j.lhs, j.rhs)))
+    parts = _counts(prometheus, (n for b in silent for j in b.joins for n in (j, *_inputs(j))))
     apart = []
     for branch in silent:
         join = next((join for join in branch.joins if _is_apart(join, parts)), None)
         if join is None or _met_before(prometheus, join):
             continue
         judged += 1
-        why = _explained(prometheus, join)
-        apart += [f"{branch.rule}: {_sides(join)}: {why}"] if why else []
+        if isinstance(join, Call):
+            apart.append(f"{branch.rule}: {_short(join)} gives nothing: its series have no `le`")
+        elif why := _explained(prometheus, join):
+            apart.append(f"{branch.rule}: {_sides(join)}: {why}")
     return Joined(judged, tuple(apart))
 
 
@@ -79,7 +83,7 @@ def _branches(rule: Rule) -> Iterator[_Branch]:
         if absent or named & _OF_ALERTS:
             continue  # no series is there while all is well
         tree = promql_parser.transform(side, None, _without_comparison)
-        joins = tuple(node for node in _from_below(tree) if _is_join(node))
+        joins = tuple(_joins(tree))
         if joins:
             yield _Branch(rule.name, tree, joins)
 
@@ -111,13 +115,20 @@ def _without_comparison(node: Expr) -> Expr | None:
     )
 
 
-def _from_below(node: Expr) -> Iterator[BinaryExpr]:
-    found = [inner for inner in descend(node) if isinstance(inner, BinaryExpr)]
-    return reversed(found)
+def _joins(tree: Expr) -> list[BinaryExpr | Call]:
+    """What can give nothing although there are series below it, the innermost first."""
+    found: list[BinaryExpr | Call] = []
+    for node in descend(tree):
+        if isinstance(node, BinaryExpr) and operator(node) != "or":
+            found += [] if _is_scalar(node.lhs) or _is_scalar(node.rhs) else [node]
+        elif isinstance(node, Call) and node.func.name == "histogram_quantile":
+            found += [] if lost_bucket(node) else [node]
+    return found[::-1]
 
 
-def _is_join(node: BinaryExpr) -> bool:
-    return operator(node) != "or" and not (_is_scalar(node.lhs) or _is_scalar(node.rhs))
+def _inputs(join: BinaryExpr | Call) -> list[Expr]:
+    """The vectors that it needs."""
+    return [side for side in children(join) if not _is_scalar(side)]
 
 
 def _is_scalar(node: Expr) -> bool:
@@ -140,12 +151,14 @@ def _counts(prometheus: Prometheus, trees: Iterable[Expr]) -> dict[str, int]:
     return {asked[query]: int(s[0].value) if s else 0 for query, s in found.items()}
 
 
-def _is_apart(join: BinaryExpr, counts: dict[str, int]) -> bool:
-    there = [counts.get(side.prettify(), 0) for side in (join.lhs, join.rhs)]
-    return all(there) and counts.get(join.prettify()) == 0
+def _is_apart(join: BinaryExpr | Call, counts: dict[str, int]) -> bool:
+    return (
+        all(counts.get(side.prettify(), 0) for side in _inputs(join))
+        and counts.get(join.prettify()) == 0
+    )
 
 
-def _met_before(prometheus: Prometheus, join: BinaryExpr) -> bool:
+def _met_before(prometheus: Prometheus, join: BinaryExpr | Call) -> bool:
     asked = f"count_over_time(count({join.prettify()})[{_HISTORY}])"
     return bool(prometheus.query_all([asked]).get(asked))
 

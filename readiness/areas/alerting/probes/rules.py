@@ -263,15 +263,17 @@ def firing_while_there(prometheus: Prometheus, rules: Sequence[Rule], kinds: Kin
 
     One whose series exist only while something is wrong needs no condition.
     """
-    bare = [r for r in rules if not always_fires(r, kinds) and fires_while_there(r, kinds)]
     asked = {
-        f"count({rule.query})" if compares_to_truth(rule) else f"count(({rule.query}) == 0)": rule
-        for rule in bare
+        rule.name: f"count({rule.query})"
+        if compares_to_truth(rule)
+        else f"count(({rule.query}) == 0)"
+        for rule in rules
+        if not always_fires(rule, kinds) and fires_while_there(rule, kinds)
     }
-    found = prometheus.query_all(asked)
+    found = prometheus.query_all(asked.values())
     return [
-        f"{rule.name}: it has no condition, and fires while its series exist, at 0 too"
-        for query, rule in asked.items()
+        f"{name}: it has no condition, and fires while its series exist, at 0 too"
+        for name, query in asked.items()
         if found.get(query)
     ]
 
