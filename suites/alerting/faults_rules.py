@@ -183,21 +183,21 @@ def _warning(alert: str, expression: str) -> dict[str, object]:
     return {"alert": alert, "expr": expression, "for": "1h", "labels": labels}
 
 
-@fault(misses={_HEALTHY: {"can-fire"}}, story="a rule waits until no node is counted as 0 nodes")
+@fault(misses={_HEALTHY: {"can-fire"}}, story="a rule waits until no instance is counted as 0")
 def count_is_compared_with_zero(system: "ReferenceSystem") -> "Lever":
     """No series is counted as no series."""
-    return _added(system, _warning("NoNodes", 'count(up{job="node"} == 1) == 0'))
+    return _added(system, _warning("NoInstance", 'count(up{job="orders"} == 1) == 0'))
 
 
 @fault(
     misses={_HEALTHY: {"joins"}},
-    story="a rule compares the sum of each database with a limit of the server",
+    story="a rule compares the requests of each handler with a figure of the whole instance",
 )
 def sides_never_match(system: "ReferenceSystem") -> "Lever":
-    """One side has the label `datname` alone, the other one never has it."""
-    connections = 'sum by (datname) (pg_stat_activity_count{job="postgres"})'
-    limit = 'pg_settings_max_connections{job="postgres"}'
-    return _added(system, _warning("TooManyConnections", f"{connections} > {limit} * 0.8"))
+    """One side has the label `handler` alone, the other one never has it."""
+    requests = 'sum by (handler) (rate(prometheus_http_requests_total{job="prometheus"}[1m]))'
+    limit = 'go_goroutines{job="prometheus"}'
+    return _added(system, _warning("TooManyRequests", f"{requests} > {limit} * 1e6"))
 
 
 @fault(misses={_HEALTHY: {"ends"}}, story="a rule is meant to compare, and only calculates")
@@ -273,7 +273,7 @@ def runbook_is_gone(system: "ReferenceSystem") -> "Lever":
 
 @fault(misses={_METADATA: {"labels"}}, story="a summary names a label that the sum has lost")
 def summary_names_a_lost_label(system: "ReferenceSystem") -> "Lever":
-    """People then read: <no value>."""
+    """The place of the host is empty then."""
     return _edited(
         system, "ErrorsInAnHour", annotations={"summary": "Errors on {{ $labels.instance }}"}
     )

@@ -216,8 +216,9 @@ targets; a rule that waits for longer than an hour is too late.""",
 )
 def test_job_loss(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
     """By what the loaded rules do on made-up series. A job without targets is only a warning."""
-    rules = [rule for _, rule in loaded(watcher).alerting]
-    loss = rule_trial.lose_job(watcher, rules, job.name)
+    found = loaded(watcher)
+    loss = rule_trial.lose_job(watcher, [rule for _, rule in found.all_rules], job.name)
+    count = len(found.alerting)
     for key, noticed, state, warn_only in (
         ("down", loss.down, f"all targets of {job.name} are down", False),
         ("gone", loss.gone, f"{job.name} has no targets any more", True),
@@ -226,9 +227,9 @@ def test_job_loss(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
             key,
             Measurement(
                 f"an alert fires when {state}", int(noticed), "count", "promtool test rules",
-                len(rules),
+                count,
             ),
             equal_to(1),
-            says=f"None of {len(rules)} loaded rules fires when {state}",
+            says=f"None of {count} loaded rules fires when {state}",
             warn_only=warn_only,
         )  # fmt: skip

@@ -246,6 +246,7 @@ SOUND = (
     "usage_ratio > 3 and on (part) failed_info",
     "absent(slow_seconds) and on () up == 1",
     "count(up == 0) / count(up) > 0.5",
+    "count(up == 1) == 0 or absent(up)",
     "(sum(rate(errors_total[10s])) or vector(0)) > 5",
     "failed_info",  # its series are there while something is wrong
     "time() - backup_time > 1e12",
@@ -449,6 +450,10 @@ def test_the_loss_of_a_job_is_tried_on_all_loaded_rules(
     evidence = lost()
     assert misses(evidence) == ""
     assert "fires when app has no targets any more" in evidence.warnings[0]
+
+    recorded = {"record": "job:up:sum", "expr": "sum by (job) (up)"}
+    prometheus.load(recorded, rule("Down", "job:up:sum < 1"), rule("Gone", 'absent(up{job="app"})'))
+    assert misses(lost()) == ""
 
     prometheus.load(WATCHDOG)
     assert "None of 1 loaded rules fires when all targets of app are down" in misses(lost())

@@ -207,6 +207,7 @@ _STEP_S: Final = 15.0
 _SETTLING_S: Final = 600.0
 _LONGEST_FOR_S: Final = 3600.0
 _SLACK_STEPS: Final = 8
+_WELL: Final = "well.yml"
 _FIRING: Final = 'ALERTS{alertstate="firing"}'
 
 
@@ -219,7 +220,7 @@ def job_trial_files(
     """Tests that a rule fires for the loss of a job which is quiet while all is well.
 
     Args:
-        rules: the alerting rules, as `alert`, `expr`, `for_s` and `labels`.
+        rules: as `alert` or `record`, `expr`, `for_s` and `labels`, what is recorded first.
         job: the job that is lost.
         targets: the labels of its targets, as `up` has them.
         others: those of all other targets, which stay up.
@@ -241,7 +242,7 @@ def job_trial_files(
     new = f"count({_FIRING} unless {_FIRING} offset {round(end - settled)}s) > bool 0"
     files = control([_rule(rule) for rule in rules], _STEP_S)
     well: list[tuple[Inputs, float]] = [(up | exported, settled)]
-    files["well.yml"] = written_test(_STEP_S, well, {"vector(1)": (settled, 1)}, rules=True)
+    files[_WELL] = written_test(_STEP_S, well, {"vector(1)": (settled, 1)}, rules=True)
     for name, after in (("down.yml", down), ("gone.yml", gone)):
         stretches: list[tuple[Inputs, float]] = [(up | exported, settled), (after, end)]
         files[name] = written_test(_STEP_S, stretches, {new: (end, 1)}, rules=True, ends=True)
@@ -249,8 +250,8 @@ def job_trial_files(
 
 
 def _rule(rule: Mapping[str, object]) -> dict[str, object]:
-    kept = {key: rule[key] for key in ("alert", "expr", "labels")}
-    return {**kept, "for": _ms(float(str(rule["for_s"])))}
+    kept = {key: rule[key] for key in ("alert", "record", "expr", "labels") if key in rule}
+    return kept | ({"for": _ms(float(str(rule["for_s"])))} if "alert" in rule else {})
 
 
 def _up(labels: Mapping[str, str]) -> Key:
@@ -447,7 +448,7 @@ class Loss:
 
 
 def lose_job(prometheus: Prometheus, rules: Sequence[Rule], job: str) -> Loss:
-    """Try all loaded alerting rules that could notice it together on the loss of a job.
+    """Try all loaded rules that could notice it together on the loss of a job.
 
     Raises:
         NoData: the job has no target.
@@ -464,14 +465,34 @@ def lose_job(prometheus: Prometheus, rules: Sequence[Rule], job: str) -> Loss:
     others = [t.labels for t in found if t.labels not in own]
     name = own[0].get("job", job)
     loaded = [
-        {"alert": r.name, "expr": r.query, "for_s": r.for_s, "labels": r.labels}
-        for r in rules
-        if may_notice(r.query, name, own)
+        {
+            "alert" if rule.type == "alerting" else "record": rule.name,
+            "expr": rule.query,
+            "for_s": rule.for_s,
+            "labels": rule.labels,
+        }
+        for rule in _noticing(rules, name, own)
     ]
     if not loaded:
         return Loss(down=False, gone=False, tried=0)
     did = _tried(partial(job_trial_files, job=name, targets=own, others=others), loaded)
     return Loss(down=did["down.yml"], gone=did["gone.yml"], tried=len(loaded))
+
+
+def _noticing(rules: Sequence[Rule], job: str, own: Sequence[Mapping[str, str]]) -> list[Rule]:
+    """The rules that the loss of a job can reach, also through what others record; those first."""
+    reached = {id(rule): rule for rule in rules if may_notice(rule.query, job, own)}
+    before = -1
+    while before != len(reached):
+        before = len(reached)
+        recorded = {rule.name for rule in reached.values() if rule.type == "recording"}
+        reached |= {
+            id(rule): rule
+            for rule in rules
+            if recorded & {selector.metric for selector in selectors(rule.query)}
+        }
+    found = [rule for rule in rules if id(rule) in reached]
+    return sorted(found, key=lambda rule: rule.type != "recording")
 
 
 def may_notice(expression: str, job: str, targets: Sequence[Mapping[str, str]]) -> bool:
@@ -508,14 +529,20 @@ def _tried(
 
     One of them ends the trial of all others: they are found by trying halves.
     """
-    did = run_tests(files(rules))
-    return did if did["well.yml"] else run_tests(files(_evaluable(files, rules)))
+    made = files(rules)
+    did = run_tests({name: text for name, text in made.items() if name != _WELL})
+    if did["down.yml"] and did["gone.yml"]:
+        return did
+    good = _evaluable(files, rules)
+    return did if len(good) == len(rules) else run_tests(files(good))
 
 
 def _evaluable(
     files: Callable[[Sequence[Mapping[str, object]]], Files], rules: Sequence[Mapping[str, object]]
 ) -> list[Mapping[str, object]]:
-    if not rules or run_tests(files(rules))["well.yml"]:
+    made = files(rules)
+    wanted = {name: made[name] for name in (RULES, "control.yml", _WELL)}
+    if not rules or run_tests(wanted)[_WELL]:
         return list(rules)
     middle = len(rules) // 2
     if not middle:
