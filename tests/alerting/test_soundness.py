@@ -248,6 +248,8 @@ def test_a_counter_that_is_compared_itself(expression: str, latched: bool) -> No
         ("{{ $value }}", "up == 0", False),  # it is always 0
         ("{{ $value }}", "absent(up)", False),
         ("{{ $labels.value }}", "x > 80", False),
+        ("{{ $labels.query }}", "x > 80", False),
+        ('{{ printf "query $value of %s" $labels.team }}', "x > 80", False),
         ("{{ $labels.team }}-{{ $externalLabels.cluster }}", "x > 80", False),
         ("the $value of it", "x > 80", False),
         ("{{ with $labels.team }}{{ . }}{{ end }}", "x > 80", False),

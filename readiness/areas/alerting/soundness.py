@@ -209,7 +209,8 @@ def _counter(node: Expr, kinds: Kinds) -> str:
 
 
 _ACTION: Final = re.compile(r"\{\{-?(.*?)-?\}\}", re.DOTALL)
-_VALUE: Final = re.compile(r"\$value\b|(?<![\w$)])\.Value\b|\bquery\b")
+_TEXT: Final = re.compile(r'"(?:\\.|[^"\\])*"|`[^`]*`')
+_VALUE: Final = re.compile(r"\$value\b|(?<![\w$)])\.Value\b|(?<![.\w$])query\b")
 _DECIDES: Final = re.compile(r"^\s*(else\s+)?if\b")
 _ALIAS: Final = re.compile(r"^\s*(with\b.*?|(?P<name>\$\w+)\s*:?=)", re.DOTALL)
 
@@ -232,7 +233,7 @@ def _writes_value(template: str) -> bool:
     aliases: set[str] = set()
     inside_with = False
     for found in _ACTION.finditer(template):
-        action = found[1]
+        action = _TEXT.sub('""', found[1])
         held = _VALUE.search(action) or any(
             re.search(re.escape(alias) + r"\b", action) for alias in aliases
         )

@@ -233,7 +233,7 @@ class Prometheus:
         return found | self._query_parts(batch)
 
     def _query_parts(self, batch: Sequence[str]) -> dict[str, tuple[Sample, ...]]:
-        """One refused expression ends the whole query: the halves are asked then."""
+        """One refused or slow expression ends the whole query: the halves are asked then."""
         if not batch:
             return {}
         parts = (
@@ -242,8 +242,10 @@ class Prometheus:
         )
         try:
             samples = self.query(" or ".join(parts))
-        except Refused:
+        except (Refused, TookTooLong) as problem:
             middle = len(batch) // 2
+            if not middle and isinstance(problem, TookTooLong):
+                raise
             if not middle:
                 return {}
             return self._query_parts(batch[:middle]) | self._query_parts(batch[middle:])

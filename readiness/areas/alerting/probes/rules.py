@@ -288,6 +288,9 @@ class LookedAtTypes:
     unknown: int  # of metrics whose type nobody declares
 
 
+_FALLING: Final = 0.1
+
+
 def look_at_types(prometheus: Prometheus, rules: Sequence[Rule]) -> LookedAtTypes:
     """Compare the functions of rules with the types that exporters declare.
 
@@ -307,8 +310,12 @@ def look_at_types(prometheus: Prometheus, rules: Sequence[Rule]) -> LookedAtType
             remedy="ask the Prometheus that scrapes the targets: it is told their types",
         )
     misfits = [misfit for one in typed for misfit in one.misfits]
-    falls = {m: f"count(resets({m.selector}[{_HISTORY}]) > 0)" for m in misfits}
-    moves = {m: f"count(changes({m.selector}[{_HISTORY}]) > 0)" for m in misfits}
+    moves = {m: f"sum(changes({m.selector}[{_HISTORY}])) > 0" for m in misfits}
+    # What only grows falls with a restart, and not with one change in ten.
+    falls = {
+        m: f"sum(resets({m.selector}[{_HISTORY}])) > {_FALLING} * ({moved})"
+        for m, moved in moves.items()
+    }
     found = prometheus.query_all([*falls.values(), *moves.values()])
     fell = {m: bool(found.get(falls[m])) for m in misfits}
     moved = {m: bool(found.get(moves[m])) for m in misfits}
