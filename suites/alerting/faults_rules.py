@@ -113,14 +113,17 @@ def bound_is_in_milliseconds(system: "ReferenceSystem") -> "Lever":
     return _rewritten(system, "SlowQueries", "> 3", "> 3000")
 
 
-@fault(misses=_required("MemoryHigh", "bound", "fires"), story="a ratio is compared with 75")
+@fault(
+    misses={**_required("MemoryHigh", "bound", "fires"), _HEALTHY: {"can-fire"}},
+    story="a ratio is compared with 75",
+)
 def bound_is_in_percent(system: "ReferenceSystem") -> "Lever":
     """No ratio reaches that."""
     return _rewritten(system, "MemoryHigh", "0.75", "75")
 
 
 @fault(
-    misses={**_required("SlowQueries", "fires"), _SLOW: {"arrived"}},
+    misses={**_required("SlowQueries", "fires"), _SLOW: {"arrived"}, _HEALTHY: {"joins"}},
     story="a rule has a second condition on a label that its maximum has lost",
 )
 def condition_never_matches(system: "ReferenceSystem") -> "Lever":
@@ -130,7 +133,10 @@ def condition_never_matches(system: "ReferenceSystem") -> "Lever":
 
 
 @fault(
-    misses=_required("MemoryHigh", "quiet", "resolves", "quiet-at-bound"),
+    misses={
+        **_required("MemoryHigh", "quiet", "resolves", "quiet-at-bound"),
+        _HEALTHY: {"ends"},
+    },
     story="a rule compares with `bool`, and fires at every value",
 )
 def rule_always_fires(system: "ReferenceSystem") -> "Lever":
@@ -171,6 +177,43 @@ def label_is_misspelled(system: "ReferenceSystem") -> "Lever":
     return _rewritten(system, "SlowQueries", 'datname="shop"', 'datname="orders"')
 
 
+def _warning(alert: str, expression: str) -> dict[str, object]:
+    """A rule that waits for an hour: nobody is notified during a proof."""
+    labels = {"severity": "warning"}
+    return {"alert": alert, "expr": expression, "for": "1h", "labels": labels}
+
+
+@fault(misses={_HEALTHY: {"can-fire"}}, story="a rule waits until no instance is counted as 0")
+def count_is_compared_with_zero(system: "ReferenceSystem") -> "Lever":
+    """No series is counted as no series."""
+    return _added(system, _warning("NoInstance", 'count(up{job="orders"} == 1) == 0'))
+
+
+@fault(
+    misses={_HEALTHY: {"joins"}},
+    story="a rule compares the requests of each handler with a figure of the whole instance",
+)
+def sides_never_match(system: "ReferenceSystem") -> "Lever":
+    """One side has the label `handler` alone, the other one never has it."""
+    requests = 'sum by (handler) (rate(prometheus_http_requests_total{job="prometheus"}[1m]))'
+    limit = 'go_goroutines{job="prometheus"}'
+    return _added(system, _warning("TooManyRequests", f"{requests} > {limit} * 1e6"))
+
+
+@fault(misses={_HEALTHY: {"ends"}}, story="a rule is meant to compare, and only calculates")
+def rule_has_no_comparison(system: "ReferenceSystem") -> "Lever":
+    """Every value fires, 0 too."""
+    traffic = 'sum(rate(http_requests_total{job="orders"}[1m])) or vector(0)'
+    return _added(system, _warning("NoTraffic", f"1 - clamp_max({traffic}, 1)"))
+
+
+@fault(misses={_HEALTHY: {"types"}}, story="a rule takes the rate of a gauge")
+def rate_of_a_gauge(system: "ReferenceSystem") -> "Lever":
+    """Each fall counts as a restart of a counter."""
+    memory = 'rate(process_resident_memory_bytes{job="prometheus"}[1m])'
+    return _added(system, _warning("MemoryGrows", f"{memory} > 1e12"))
+
+
 @fault(
     misses={_HEALTHY: {"ranges"}}, story="a rate spans 1 s of a job that is scraped every second"
 )
@@ -200,6 +243,12 @@ def severity_is_misspelled(system: "ReferenceSystem") -> "Lever":
     return _edited(system, "HealthCheckFails", labels={"severity": "warnign"})
 
 
+@fault(misses={_METADATA: {"identity"}}, story="a label of an alert holds its value")
+def value_is_a_label(system: "ReferenceSystem") -> "Lever":
+    """Each evaluation makes another alert, and `for` starts again."""
+    return _edited(system, "MemoryHigh", labels={"used": "{{ $value | humanizePercentage }}"})
+
+
 @fault(misses={_METADATA: {"summary"}}, story="a rule has no summary")
 def rule_has_no_summary(system: "ReferenceSystem") -> "Lever":
     """The page then says how many alerts fire."""
@@ -224,7 +273,7 @@ def runbook_is_gone(system: "ReferenceSystem") -> "Lever":
 
 @fault(misses={_METADATA: {"labels"}}, story="a summary names a label that the sum has lost")
 def summary_names_a_lost_label(system: "ReferenceSystem") -> "Lever":
-    """People then read: <no value>."""
+    """The place of the host is empty then."""
     return _edited(
         system, "ErrorsInAnHour", annotations={"summary": "Errors on {{ $labels.instance }}"}
     )
@@ -251,7 +300,7 @@ def no_rule_misses_a_job(system: "ReferenceSystem") -> "Lever":
 @fault(misses={_QUIET: {"quiet"}}, story="a critical alert is pending before the gate begins")
 def incident_is_under_way(system: "ReferenceSystem") -> "Lever":
     """A gate must not run in the middle of one."""
-    incident = {"alert": "Incident", "expr": "vector(1)", "for": "1h"}
+    incident = {"alert": "Incident", "expr": 'up{job="prometheus"} == 1', "for": "1h"}
     return _added(system, {**incident, "labels": {"severity": "critical"}})
 
 

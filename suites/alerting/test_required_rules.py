@@ -11,6 +11,7 @@ from readiness.areas.alerting.config import RequiredRule
 from readiness.areas.alerting.judging import judge_true
 from readiness.areas.alerting.probes import rule_trial
 from readiness.areas.alerting.probes.rules import loaded
+from readiness.areas.alerting.soundness import never_fires
 from readiness.config.base.watching import Job
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Rule
@@ -85,10 +86,9 @@ def _judge_bound(wanted: RequiredRule, rule: Rule, evidence: Evidence) -> None:
     found = bounds(rule.query)
     if not found:
         raise NoData(
-            "the rule compares nothing with a number: its bound cannot be read",
+            f"{rule.name} {rule_trial.NO_NUMBER}: its bound cannot be read",
             where=rule.query,
-            remedy="write the figure into the rule, or declare alerting.required-rules not"
-            " applicable in [gate.not_applicable], with the reason",
+            remedy=f"write the figure into the rule, or {rule_trial.excused(rule.name)}",
         )
     setting = wanted.deciding(_stated(wanted)[0])
     same = [bound for bound in found if bound.direction == direction]
@@ -157,6 +157,10 @@ def _judge_trial(wanted: RequiredRule, watcher: Prometheus, evidence: Evidence) 
     found = loaded(watcher).alerting
     rule = _meant([rule for _, rule in found if rule.name == wanted.name], wanted)
     interval_s = next(group.interval_s for group, r in found if r is rule)
+    if why := never_fires(rule, {}):
+        missed = f"{rule.name} can never fire"
+        judge_true(evidence, "fires", "can fire", _RULES, true=False, miss=missed, because=why)
+        return
     did = rule_trial.try_rule(
         rule.name,
         rule.query,
@@ -204,7 +208,7 @@ def _judge_trial(wanted: RequiredRule, watcher: Prometheus, evidence: Evidence) 
     - alert: JobGone
       expr: absent(up{job="NAME"}) or absent(up{job="OTHER"})
       for: 5m
-Loaded already? promtool runs all loaded rules while `up` of the job is 0, and while it has no
+Loaded already? promtool runs the rules that select the job while its `up` is 0, and while it has no
 targets; a rule that waits for longer than an hour is too late.""",
     severity="blocker",
     each="job",
@@ -212,8 +216,9 @@ targets; a rule that waits for longer than an hour is too late.""",
 )
 def test_job_loss(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
     """By what the loaded rules do on made-up series. A job without targets is only a warning."""
-    rules = [rule for _, rule in loaded(watcher).alerting]
-    loss = rule_trial.lose_job(watcher, rules, job.name)
+    found = loaded(watcher)
+    loss = rule_trial.lose_job(watcher, [rule for _, rule in found.all_rules], job.name)
+    count = len(found.alerting)
     for key, noticed, state, warn_only in (
         ("down", loss.down, f"all targets of {job.name} are down", False),
         ("gone", loss.gone, f"{job.name} has no targets any more", True),
@@ -222,9 +227,9 @@ def test_job_loss(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
             key,
             Measurement(
                 f"an alert fires when {state}", int(noticed), "count", "promtool test rules",
-                len(rules),
+                count,
             ),
             equal_to(1),
-            says=f"None of {len(rules)} loaded rules fires when {state}",
+            says=f"None of {count} loaded rules fires when {state}",
             warn_only=warn_only,
         )  # fmt: skip

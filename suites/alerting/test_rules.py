@@ -6,14 +6,22 @@ from typing import Final
 from readiness import Evidence, Measurement, at_least, at_most, check
 from readiness.areas.alerting.config import Alerting
 from readiness.areas.alerting.judging import judge_none
-from readiness.areas.alerting.probes import rules
+from readiness.areas.alerting.probes import rule_joins, rules
 from readiness.areas.alerting.probes.rules import Loaded
 from readiness.areas.alerting.promql import possible_labels, referenced_labels
+from readiness.areas.alerting.soundness import (
+    always_fires,
+    changing_labels,
+    is_on_purpose,
+    never_ends,
+    never_fires,
+)
 from readiness.config.base.watching import Prometheus as Settings
 from readiness.config.models import Config
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Rule
 from readiness.lib.retry import until
+from readiness.lib.text import listed
 from readiness.model.errors import NoData, Unreachable
 
 _STALE_INTERVALS: Final = 2
@@ -28,11 +36,12 @@ _RULES: Final = "GET /api/v1/rules"
 
 @check(
     "alerting.rules-healthy",
-    title="Every rule is evaluated on time and without errors, and selects series that exist",
-    failure_title="Rules fail, are late, or select series that do not exist",
+    title="Every rule is evaluated on time, selects series that exist, and can fire and end",
+    failure_title="Rules fail, are late, select nothing, or can never fire or end",
     why="""A rule on a renamed metric is loaded, healthy and silent, exactly like one that has
-    nothing to report. Rules that fail or take longer than their interval show only in Prometheus
-    itself, and are noticed when the alert that should have paged did not.""",
+    nothing to report; so is `count(up == 1) == 0`, as nothing is counted as nothing. A rule that
+    always fires is muted, with the ones beside it. Rules that fail or take longer than their
+    interval show only in Prometheus itself.""",
     fix="""Error: try the expression; "many-to-many matching" needs `on (...)` and `group_left`
     promtool query instant PROMETHEUS 'EXPRESSION'
 Late, or missed evaluations: find the expensive rule, record what it computes in a group of its
@@ -43,25 +52,50 @@ Selects nothing: look for the right name
     curl -s 'PROMETHEUS/api/v1/label/__name__/values' | jq -r '.data[]' | grep WORD
     A metric whose first series comes with the first error: let the service start it at 0, or name
     it in `no_series_yet` of [alerting]; one that may be missing: `absent(...)` or `or vector(0)`.
+Never fires: `count()` of no series is nothing, and not 0:  count(up == 1) == 0 or absent(up)
+    `sum(x == 0)` adds zeros; count them.  A ratio never exceeds 1: compare it with 0.05, not 5.
+    sum by (le, job) (rate(latency_seconds_bucket[5m]))     histogram_quantile() needs `le`
+    An uptime is below 60 s for a minute: shorten `for`, or count restarts: changes(...[1h]) > 3
+Never match: name what both sides have, as `on (instance)`, and aggregate both sides to that.
+Always fires: compare without `bool`, and after `or vector(0)`. One that fires on purpose, as a
+    Watchdog: give it the severity `none`, or name it in [alerting.dead_man].
+Never ends: increase(errors_total[1h]) > 10      a counter itself only falls with a restart
+Type: rate() and increase() are for counters; of a gauge use delta(), deriv() or the value itself.
 Range too short: four scrape intervals are the usual advice
     rate(errors_total[5m])     for a job that is scraped every minute""",
     severity="blocker",
     each="prometheus",
-    judgements=("errors", "on-time", "selectors", "ranges", "ranges-tight"),
+    judgements=(
+        "errors",
+        "on-time",
+        "selectors",
+        "joins",
+        "can-fire",
+        "ends",
+        "types",
+        "ranges",
+        "ranges-tight",
+    ),
 )
 def test_rules_healthy(
     prometheus: Settings, watcher: Prometheus, target: Config, evidence: Evidence
 ) -> None:
     """Waits for a first evaluation, and for another one if the last one is late."""
     found = until(lambda: rules.loaded(watcher), lambda seen: not _late(seen), within_s=5.0)
-    count = len(found.all_rules)
+    alerting, count = target.alerting or Alerting(), len(found.all_rules)
     sick = [f"{r.name}: {r.error or r.health}" for _, r in found.all_rules if r.health != "ok"]
     judge_none(evidence, "errors", "rules with an error", sick, _RULES, count)
     judge_none(evidence, "on-time", "rules evaluated late", _late(found), _RULES, count)
     with evidence.attempt():
-        _judge_selectors(found, watcher, target.alerting or Alerting(), evidence)
+        _judge_selectors(found, watcher, alerting, evidence)
     with evidence.attempt():
-        _judge_ranges(found, watcher, evidence)
+        _judge_joins(found, watcher, alerting, evidence)
+    with evidence.attempt():
+        _judge_logic(found, watcher, alerting, evidence)
+    with evidence.attempt():
+        _judge_types(found, watcher, evidence)
+    with evidence.attempt():
+        _judge_ranges(found, watcher, alerting, evidence)
     with evidence.attempt():
         _judge_pace(watcher, prometheus, evidence)
 
@@ -78,24 +112,95 @@ def _judge_selectors(
     found: Loaded, watcher: Prometheus, alerting: Alerting, evidence: Evidence
 ) -> None:
     """Now or within six hours; waits until a fresh Prometheus has scraped its targets."""
-    canary = alerting.canary.alert if alerting.canary else ""
-    judged = [rule for _, rule in found.alerting if rule.name != canary]
+    judged = _without_canary(found, alerting)
     looked = until(
         lambda: rules.look_for(watcher, judged, alerting.no_series_yet),
         lambda seen: not seen.blind,
         within_s=rules.patience_s(watcher),
     )
+    if not looked.selectors:
+        raise NoData(
+            "no alert rule selects a series that must exist",
+            where=watcher.url,
+            remedy="rules on `vector(1)` and absent() alone notice nothing: load the real ones",
+        )
     name = "selectors that match no series"
     judge_none(evidence, "selectors", name, looked.blind, _RULES, looked.selectors)
 
 
-def _judge_ranges(found: Loaded, watcher: Prometheus, evidence: Evidence) -> None:
+def _without_canary(found: Loaded, alerting: Alerting) -> list[Rule]:
+    canary = alerting.canary.alert if alerting.canary else ""
+    return [rule for _, rule in found.alerting if rule.name != canary]
+
+
+def _judge_joins(
+    found: Loaded, watcher: Prometheus, alerting: Alerting, evidence: Evidence
+) -> None:
+    """On the live series, whatever the rules compare; nothing is judged if no rule joins."""
+    judged = _without_canary(found, alerting)
+    looked = until(
+        lambda: rule_joins.look(watcher, judged),
+        lambda seen: not seen.apart,
+        within_s=rules.patience_s(found.groups),
+    )
+    if looked.judged:
+        name = "conditions whose sides never match"
+        judge_none(evidence, "joins", name, looked.apart, _RULES, looked.judged)
+
+
+def _judge_logic(
+    found: Loaded, watcher: Prometheus, alerting: Alerting, evidence: Evidence
+) -> None:
+    """By the text of each alert rule; one without a condition, also by its value now."""
+    kinds = watcher.metric_types()
+    judged = _without_canary(found, alerting)
+    silent = [f"{rule.name}: {why}" for rule in judged if (why := never_fires(rule, kinds))]
+    count = len(judged)
+    judge_none(evidence, "can-fire", "rules that can never fire", silent, _RULES, count)
+    apart = {alerting.dead_man.alert} if alerting.dead_man else set[str]()
+    rest = [rule for rule in judged if rule.name not in apart and not is_on_purpose(rule)]
+    endless = [f"{rule.name}: {why}" for rule in rest if (why := always_fires(rule, kinds))]
+    endless += rules.firing_while_there(watcher, rest, kinds)
+    endless += [
+        f"{rule.name}: {latched.text} compares the counter {latched.counter} itself"
+        for rule in rest
+        if (latched := never_ends(rule, kinds))
+    ]
+    judge_none(evidence, "ends", "rules that always fire, or never end", endless, _RULES, count)
+
+
+def _judge_types(found: Loaded, watcher: Prometheus, evidence: Evidence) -> None:
+    """By the types that the exporters declare; a gauge that has only grown is left out."""
+    looked = rules.look_at_types(watcher, [rule for _, rule in found.all_rules])
+    if looked.judged:
+        name = "functions that do not fit the type of their metric"
+        judge_none(evidence, "types", name, looked.wrong, _RULES, looked.judged)
+        judge_none(
+            evidence, "types", name, looked.doubtful, _RULES, looked.judged,
+            hint="They did not change in 6 h, and may be counters", warn_only=True,
+        )  # fmt: skip
+    if looked.unknown:
+        name = "functions of metrics without a declared type"
+        evidence.record(Measurement(name, looked.unknown, "count", "/api/v1/metadata"))
+
+
+def _judge_ranges(
+    found: Loaded, watcher: Prometheus, alerting: Alerting, evidence: Evidence
+) -> None:
     """Against the scrape interval of the job that the series come from."""
     known, unknown = until(
-        lambda: rules.spans(watcher, found),
+        lambda: rules.spans(watcher, found, alerting.no_series_yet),
         lambda seen: not seen[1],
         within_s=rules.patience_s(watcher),
     )
+    if unknown and not known:
+        raise NoData(
+            f"no range can be judged: the interval of {listed(unknown)} is not known",
+            where=watcher.url,
+            remedy="give the series the label `job` of the target that they come from",
+        )
+    if not known:
+        return  # no rule has a range
     short = [str(span) for span in known if span.samples < _FEWEST_SAMPLES]
     tight = [str(s) for s in known if _FEWEST_SAMPLES <= s.samples < _ADVISED_SAMPLES]
     judge_none(evidence, "ranges", "ranges shorter than two scrapes", short, _RULES, len(known))
@@ -131,19 +236,21 @@ def _judge_pace(watcher: Prometheus, settings: Settings, evidence: Evidence) -> 
 
 @check(
     "alerting.rule-metadata",
-    title="Every alert has an agreed severity, a summary, and a runbook that exists",
-    failure_title="Alerts lack an agreed severity, a summary or a runbook",
+    title="Every alert has an agreed severity, steady labels, a summary, and a runbook that exists",
+    failure_title="Alerts lack an agreed severity, steady labels, a summary or a runbook",
     why="""A severity with a typo matches no route, and ends in a mailbox that is not read at night.
     The person on call needs to know what is wrong and what to do; a dead runbook link or
-    `<no value>` in place of the host makes the outage longer.""",
+    an empty place where the host should be makes the outage longer. A label with the value in it
+    makes a new alert of each evaluation: `for` starts again, and everybody is notified again.""",
     fix="""The message names rule and reason. In the rule's file:
     labels: {severity: ...}             one of [alerting.severities], or none
     annotations: {summary: "...", runbook_url: "https://..."}
     curl -sI RUNBOOK                    must answer less than 400
+Value in a label: move `{{ $value }}` to an annotation; the labels say which alert it is.
 A label that does not exist: `sum by (instance) (...)` keeps it, `sum(...)` does not.""",
     severity="major",
     each="prometheus",
-    judgements=("severity", "summary", "runbook", "runbook-exists", "labels"),
+    judgements=("severity", "summary", "runbook", "runbook-exists", "labels", "identity"),
 )
 def test_rule_metadata(
     prometheus: Settings,  # noqa: ARG001 - the subject
@@ -162,14 +269,23 @@ def test_rule_metadata(
         if (url := rule.annotations.get("runbook_url")) and _TEMPLATE not in url
     )
     apart = known | {_NO_SEVERITY, *_dead_mans(alerting, loaded)}
-    for key, name, wrong in (
-        ("severity", "rules without an agreed severity", _odd(loaded, apart)),
-        ("summary", "rules without a summary", _lacking(agreed, "summary")),
-        ("runbook", "rules without a runbook", _lacking(agreed, "runbook_url")),
-        ("runbook-exists", "runbooks not found", [f"{u} {w}" for u, w in pages.missing.items()]),
-        ("labels", "texts with a label that does not exist", list(_blanks(loaded))),
+    missing = [f"{url} {why}" for url, why in pages.missing.items()]
+    for key, name, wrong, samples in (
+        ("severity", "rules without an agreed severity", _odd(loaded, apart), len(loaded)),
+        ("summary", "rules without a summary", _lacking(agreed, "summary"), len(agreed)),
+        ("runbook", "rules without a runbook", _lacking(agreed, "runbook_url"), len(agreed)),
+        ("runbook-exists", "runbooks not found", missing, pages.asked),
+        ("labels", "texts with a label that does not exist", list(_blanks(loaded)), len(loaded)),
+        ("identity", "labels that hold a value", list(_unsteady(loaded, watcher)), len(loaded)),
     ):
-        judge_none(evidence, key, name, wrong, _RULES, len(loaded))
+        if samples:
+            judge_none(evidence, key, name, wrong, _RULES, samples)
+    if not agreed:
+        raise NoData(
+            "no alert rule has an agreed severity: no summary and no runbook can be judged",
+            where=watcher.url,
+            remedy=f"label the rules with one of [alerting.severities]: {listed(sorted(known))}",
+        )
     if pages.unanswered:
         url, why = next(iter(pages.unanswered.items()))
         raise Unreachable(
@@ -213,7 +329,14 @@ def _blanks(loaded: Sequence[Rule]) -> Iterator[str]:
         texts = " ".join([*rule.labels.values(), *rule.annotations.values()])
         if possible is not None:
             for label in sorted(referenced_labels(texts) - possible):
-                yield f"{rule.name}: {{{{ $labels.{label} }}}} becomes <no value>"
+                yield f"{rule.name}: {{{{ $labels.{label} }}}} becomes empty"
+
+
+def _unsteady(loaded: Sequence[Rule], watcher: Prometheus) -> Iterator[str]:
+    kinds = watcher.metric_types()
+    for rule in loaded:
+        for label in changing_labels(rule, kinds):
+            yield f"{rule.name}: {label}={rule.labels[label]}"
 
 
 @check(
@@ -262,4 +385,6 @@ def _holding(watcher: Prometheus, judged: list[Rule]) -> list[str]:
     """The alerts that are pending or firing, or will be at the next evaluation."""
     names = {rule.name for rule in judged}
     active = {f"{a.name} is {a.state}" for a in watcher.alerts() if a.name in names}
-    return sorted(active) or [f"{r.name} is true now" for r in judged if watcher.query(r.query)]
+    found = watcher.query_all(f"count({rule.query})" for rule in judged)
+    true = [rule.name for rule in judged if found.get(f"count({rule.query})")]
+    return sorted(active) or [f"{name} is true now" for name in true]

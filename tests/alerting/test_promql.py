@@ -147,7 +147,11 @@ def test_the_labels_that_a_result_can_have(expression: str, expected: set[str] |
 def test_the_labels_that_a_text_writes_out() -> None:
     text = '{{ $labels.instance }} on {{ .Labels.node }} {{ index $labels "a.b" }} {{ $value }}'
 
-    assert referenced_labels(text) == {"instance", "node", "a.b"}
+    guarded = (
+        "{{ if $labels.team }}of {{ $labels.team }}{{ end }}{{ with $labels.x }}{{ . }}{{ end }}"
+    )
+
+    assert referenced_labels(text + guarded) == {"instance", "node", "a.b"}
 
 
 @pytest.mark.parametrize("expression", ["sum(", "x{", "", "rate(x[2*5m])", "x\x1b[31m("])

@@ -97,7 +97,7 @@ def test_unsupported_rule_is_an_error_with_a_remedy(expression: str) -> None:
     with pytest.raises(NoData, match="cannot be tried") as caught:
         behaviour(expression, 2)
 
-    assert "not_applicable" in caught.value.remedy
+    assert "[[waiver]]" in caught.value.remedy
 
 
 RULES = [
@@ -124,6 +124,49 @@ def test_job_loss_is_noticed_by_up_and_absent(names: set[str], down: bool, gone:
     did = rule_trial.run_tests(job_trial_files(rules, "a", [own], [other]))
 
     assert did == {"control.yml": True, "well.yml": True, "down.yml": down, "gone.yml": gone}
+
+
+@pytest.mark.parametrize(
+    ("expression", "may"),
+    [
+        ("up == 0", True),
+        ('up{job=~"a|b"} == 0', True),
+        ('sum by (job) (up{instance="1"}) < 1', True),
+        ('{__name__=~"up|down"} == 0', True),
+        ("count(up == 1) < 2 or absent(up)", True),
+        ('absent(y{job="a"})', True),
+        ('x unless on () y{job="a"}', True),
+        ('(sum(y{job="a"}) or vector(0)) < 1', True),
+        ('up{job="b"} == 0', False),
+        ('y{job="a"} > 3', False),
+        ("absent(y)", False),
+        ('absent(y{job="b"})', False),
+        ("vector(1)", False),
+        ('rate(y{job="a"}[5m]) / rate(z{job="a"}[5m]) > 0.5', False),
+    ],
+)
+def test_only_rules_that_may_notice_the_loss_are_tried(expression: str, may: bool) -> None:
+    assert rule_trial.may_notice(expression, "a", [{"job": "a", "instance": "1"}]) is may
+
+
+def test_rules_that_cannot_be_evaluated_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = [{"alert": f"A{n}", "expr": "up == 0", "for_s": 0.0, "labels": {}} for n in range(64)]
+    rules[40]["alert"] = "Bad"
+    runs: list[str] = []
+
+    def run(files: dict[str, str]) -> dict[str, bool]:
+        runs.append(files["rules.yml"])
+        return dict.fromkeys(files, "Bad" not in files["rules.yml"])
+
+    monkeypatch.setattr(rule_trial, "run_tests", run)
+
+    did = rule_trial._tried(
+        lambda some: job_trial_files(some, "a", [{"job": "a", "instance": "1"}], []), rules
+    )
+
+    assert did["down.yml"]
+    assert [f'"A{n}"' in runs[-1] for n in (39, 40, 41)] == [True, False, True]
+    assert len(runs) < len(rules) / 3
 
 
 def test_absent_series_of_the_job_notices_its_loss() -> None:

@@ -20,14 +20,30 @@ from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
 from readiness.model.evidence import Evidence
 from readiness.model.secrets import Secret
 from readiness.servers.processes import free_port
-from tests.support.monitored_service import TEXT_FORMAT, misses, suite
+from tests.support.monitored_service import TEXT_FORMAT, missed, misses, suite
 from tests.support.processes import eventually
 from tests.support.real_prometheus import LABELS, Ruled, rule, ruled
 from tests.support.small_servers import Reply, SmallServer
 
 pytestmark = pytest.mark.contract
 
-EXPOSED = 'usage_ratio{part="a"} 0.4\nslow_seconds 1\n# TYPE errors_total counter\nerrors_total 0\n'
+EXPOSED = """\
+usage_ratio{part="a"} 0.4
+slow_seconds 1
+# TYPE errors_total counter
+errors_total 0
+# TYPE temperature gauge
+temperature 20
+connections{datname="shop"} 95
+connection_limit{server="db:5432"} 100
+node_load{node="n1:9100"} 1
+app_load{node="n1"} 1
+pod_load{pod="web-1"} 1
+pod_info{pod="metrics-0",exported_pod="web-1"} 1
+failed_info{part="b",team="x"} 1
+backup_time{job="backup"} 1
+recorded_rt 1
+"""
 SEVERITIES = {
     "critical": {"channels": [["chat"]]},
     "warning": {"channels": [["chat"]], "may_be_muted": True},
@@ -197,6 +213,82 @@ def test_a_bad_rule_is_found_and_named(
     assert expected in misses(quality(name, prometheus.settings))
 
 
+UNSOUND = {
+    "sum by (datname) (connections) > connection_limit * 0.8": "only the left side has the label",
+    "max(slow_seconds) > 3 and on (instance) up == 1": "only the right side has the label instance",
+    "node_load > on (node) app_load * 2": 'node="n1:9100" and node="n1" differ in the port',
+    "pod_load * on (pod) group_left () pod_info > 3": "what is pod on one side is exported_pod",
+    "usage_ratio > 3 and on (job) up{job='prometheus'} == 1": 'job="app" on the left, and job=',
+    "histogram_quantile(0.9, recorded_rt) > 3": "its series have no `le`",
+    "count(up == 1) == 0": "count(up == 1) is never below 1",
+    "slow_seconds > bool 3": "it has no condition",
+    "errors_total - errors_total": "it has no condition",
+    "errors_total > 10": "compares the counter errors_total itself",
+    "vector(0)": "it has a value whatever happens",
+    "delta(errors_total[10s]) > 1": "delta() of errors_total, which is a counter",
+    'time() - backup_time{job="backup"} > 86400': 'and some has exported_job="backup"',
+}
+
+
+def test_rules_that_cannot_work_are_found_and_named(prometheus: Ruled) -> None:
+    prometheus.load(*(rule(f"R{n}", text) for n, text in enumerate(UNSOUND)))
+
+    evidence = healthy(prometheus.settings)
+
+    assert missed(evidence) == {"selectors", "joins", "can-fire", "ends", "types"}
+    unnamed = [
+        text
+        for number, (text, why) in enumerate(UNSOUND.items())
+        if not any(f"R{number}: " in said and why in said for said in evidence.failures)
+    ]
+    assert unnamed == []
+
+
+SOUND = (
+    "sum by (instance) (connections) > on (instance) connection_limit * 0.99",
+    "usage_ratio > 3 and on (job) up == 1",
+    "usage_ratio > 3 unless on (part) failed_info",
+    "usage_ratio * on (part) group_left (team) failed_info > 3",  # nothing has failed now
+    "usage_ratio > 3 and on (part) failed_info",
+    "absent(slow_seconds) and on () up == 1",
+    "count(up == 0) / count(up) > 0.5",
+    "count(up == 1) == 0 or absent(up)",
+    "(sum(rate(errors_total[10s])) or vector(0)) > 5",
+    "failed_info",  # its series are there while something is wrong
+    "time() - backup_time > 1e12",
+    "errors_total > 0",
+    "delta(temperature[10s]) > 5",
+)
+
+
+def test_rules_that_can_work_are_no_finding(prometheus: Ruled) -> None:
+    prometheus.load(*(rule(f"R{n}", text) for n, text in enumerate(SOUND)))
+
+    evidence = healthy(prometheus.settings)
+
+    assert misses(evidence) == ""
+    assert evidence.warnings == []
+
+
+def test_a_rate_of_a_steady_gauge_is_a_warning(prometheus: Ruled) -> None:
+    prometheus.load(rule("Warm", "rate(temperature[10s]) > 1"))
+
+    evidence = healthy(prometheus.settings)
+
+    assert misses(evidence) == ""
+    assert "Warm: rate() of temperature, which is a gauge" in evidence.warnings[0]
+
+
+def test_a_judgement_of_nothing_is_no_pass(prometheus: Ruled) -> None:
+    prometheus.load(rule("Gone", 'absent(up{job="app"})'), WATCHDOG)
+
+    evidence = healthy(prometheus.settings)
+
+    assert "no alert rule selects a series that must exist" in str(evidence.lost[0])
+    judged = {m.key for m in evidence.measurements if m.limit}
+    assert judged == {"errors", "on-time", "can-fire", "ends"}
+
+
 def test_a_range_of_three_scrapes_is_a_warning(prometheus: Ruled) -> None:
     prometheus.load(rule("Tight", "rate(errors_total[3s]) > 1"))
 
@@ -254,7 +346,11 @@ def test_nothing_critical_among_the_rules_is_a_finding(prometheus: Ruled) -> Non
                 "expr": "sum(up) < 1",
                 "annotations": {"summary": "{{ $labels.instance }}", "runbook_url": "@/runbook"},
             },
-            "{{ $labels.instance }} becomes <no value>",
+            "{{ $labels.instance }} becomes empty",
+        ),
+        (
+            {"expr": "slow_seconds > 3", "labels": {**LABELS, "seconds": "{{ $value }}"}},
+            "A: seconds={{ $value }}",
         ),
     ],
 )
@@ -269,6 +365,13 @@ def test_required_metadata(
     found = misses(metadata(prometheus.settings))
 
     assert found == "" if not expected else expected in found
+
+
+def test_rules_without_any_agreed_severity_are_no_pass(prometheus: Ruled) -> None:
+    prometheus.load(WATCHDOG)
+
+    with pytest.raises(NoData, match="no alert rule has an agreed severity"):
+        metadata(prometheus.settings)
 
 
 def test_a_runbook_that_does_not_answer_is_an_error(prometheus: Ruled) -> None:
@@ -309,8 +412,15 @@ def test_a_rule_is_compared_with_what_was_agreed(
 def test_a_rule_without_a_bound_is_an_error(prometheus: Ruled) -> None:
     prometheus.load(rule("Slow", "absent(slow_seconds)"))
 
-    with pytest.raises(NoData, match="compares nothing with a number"):
-        required(prometheus.settings).conclude()
+    evidence = required(prometheus.settings)
+
+    with pytest.raises(NoData, match="compares nothing with a number") as caught:
+        evidence.conclude()
+    assert len(evidence.lost) == 2
+    # One waiver accepts both, and nothing else of this rule.
+    named = caught.value.remedy.partition('error = "')[2].partition('"')[0]
+    assert all(named in lost.message for lost in evidence.lost)
+    assert 'subject = "Slow"' in caught.value.remedy
 
 
 def test_the_loaded_rule_is_tried(prometheus: Ruled) -> None:
@@ -346,6 +456,10 @@ def test_the_loss_of_a_job_is_tried_on_all_loaded_rules(
     evidence = lost()
     assert misses(evidence) == ""
     assert "fires when app has no targets any more" in evidence.warnings[0]
+
+    recorded = {"record": "job:up:sum", "expr": "sum by (job) (up)"}
+    prometheus.load(recorded, rule("Down", "job:up:sum < 1"), rule("Gone", 'absent(up{job="app"})'))
+    assert misses(lost()) == ""
 
     prometheus.load(WATCHDOG)
     assert "None of 1 loaded rules fires when all targets of app are down" in misses(lost())

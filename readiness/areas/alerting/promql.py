@@ -296,9 +296,17 @@ _RELABEL: Final = frozenset({"label_replace", "label_join", "info"})
 _NONE: Final = frozenset({"vector", "scalar", "time", "pi"})
 
 
+_GUARD: Final = re.compile(r"\{\{-?\s*(?:else\s+)?(?:if|with)\b(.*?)\}\}", re.DOTALL)
+
+
 def referenced_labels(template: str) -> frozenset[str]:
-    """The labels that a template writes out."""
-    return frozenset(found["plain"] or found["indexed"] for found in _REFERENCE.finditer(template))
+    """The labels that a template writes out, and does not ask for with `if` or `with`."""
+    asked = frozenset(label for guard in _GUARD.findall(template) for label in _labels_in(guard))
+    return _labels_in(template) - asked
+
+
+def _labels_in(text: str) -> frozenset[str]:
+    return frozenset(found["plain"] or found["indexed"] for found in _REFERENCE.finditer(text))
 
 
 def possible_labels(expression: str) -> frozenset[str] | None:

@@ -5,7 +5,7 @@ It uses the HTTP API v1 of Prometheus 2 and 3 and of compatible servers.
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal, Self, TypeVar
 
 from pydantic import Field, TypeAdapter
@@ -32,6 +32,11 @@ from readiness.model.errors import NoData, TookTooLong
 _NAME: Final = "Prometheus"
 _OK: Final = 200
 _T = TypeVar("_T")
+
+
+_PART: Final = "readiness_part"
+_MOST_PARTS: Final = 40
+_MOST_TEXT: Final = 60_000  # characters of one query
 
 
 class _Envelope(api.Reply):
@@ -62,6 +67,10 @@ class _Peers(api.Reply):
     active: tuple[_Peer, ...] = Field(alias="activeAlertmanagers")
 
 
+class _Declared(api.Reply):
+    type: str
+
+
 class _Loaded(api.Reply):
     yaml: str
 
@@ -88,7 +97,12 @@ _STRINGS: Final = TypeAdapter(dict[str, str])
 _RESULT: Final = TypeAdapter(_Result)
 _VECTOR: Final = TypeAdapter(tuple[_Series, ...])
 _SCALAR: Final = TypeAdapter(tuple[float, str])
+_METADATA: Final = TypeAdapter(dict[str, tuple[_Declared, ...]])
 _LABEL_SETS: Final = TypeAdapter(tuple[Labels, ...])
+
+
+class Refused(NoData):
+    """Prometheus cannot evaluate the query."""
 
 
 class Prometheus:
@@ -164,6 +178,12 @@ class Prometheus:
         labels = part.get("external_labels") if isinstance(part, dict) else None
         return api.shaped(_STRINGS, labels or {}, answer, _NAME)
 
+    def metric_types(self) -> dict[str, str]:
+        """The type of each metric family, as `counter`, if all targets declare the same."""
+        found = self._read(_METADATA, "/api/v1/metadata")
+        kinds = {name: {entry.type for entry in entries} for name, entries in found.items()}
+        return {name: next(iter(one)) for name, one in kinds.items() if len(one) == 1}
+
     def runtime(self) -> RuntimeInfo:
         """How it runs."""
         return self._read(_RUNTIME, "/api/v1/status/runtimeinfo")
@@ -200,6 +220,44 @@ class Prometheus:
             raise NoData(f"the query gives a {result.kind}, not a vector", where=expression)
         series = api.shaped(_VECTOR, result.result, answer, _NAME)
         return tuple(Sample(s.metric, float(s.value[1]), s.value[0]) for s in series if s.value)
+
+    def query_all(self, expressions: Iterable[str]) -> dict[str, tuple[Sample, ...]]:
+        """The instant vectors of many expressions, 40 in one query.
+
+        An expression that is refused, or is no vector, has no entry. No result is larger than the
+        answers of the expressions together: ask for `count(...)` where the number is enough.
+        """
+        found: dict[str, tuple[Sample, ...]] = {}
+        batch: list[str] = []
+        for expression in dict.fromkeys(expressions):
+            if len(batch) == _MOST_PARTS or sum(map(len, batch)) + len(expression) > _MOST_TEXT:
+                found |= self._query_parts(batch)
+                batch = []
+            batch.append(expression)
+        return found | self._query_parts(batch)
+
+    def _query_parts(self, batch: Sequence[str]) -> dict[str, tuple[Sample, ...]]:
+        """One refused or slow expression ends the whole query: the halves are asked then."""
+        if not batch:
+            return {}
+        parts = (
+            f'label_replace({text}, "{_PART}", "{number}", "", "")'
+            for number, text in enumerate(batch)
+        )
+        try:
+            samples = self.query(" or ".join(parts))
+        except (Refused, TookTooLong) as problem:
+            middle = len(batch) // 2
+            if not middle and isinstance(problem, TookTooLong):
+                raise
+            if not middle:
+                return {}
+            return self._query_parts(batch[:middle]) | self._query_parts(batch[middle:])
+        found: dict[str, list[Sample]] = {text: [] for text in batch}
+        for sample in samples:
+            labels = {name: v for name, v in sample.labels.items() if name != _PART}
+            found[batch[int(sample.labels[_PART])]].append(Sample(labels, sample.value, sample.at))
+        return {text: tuple(of_it) for text, of_it in found.items()}
 
     def now(self) -> float:
         """Unix time by its own clock, which its samples and scrapes have too."""
@@ -300,7 +358,8 @@ class Prometheus:
             return envelope.data, answer
         if envelope.error_type in {"timeout", "canceled"}:
             raise TookTooLong(clean(envelope.error, 200), where=answer.url)
-        raise NoData(
+        refused = envelope.error_type in {"bad_data", "execution"}
+        raise (Refused if refused else NoData)(
             f"the query was refused ({envelope.error_type}): {clean(envelope.error, 300)}",
             where=answer.url,
         )

@@ -6,13 +6,13 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from promql_parser import SubqueryExpr
+from promql_parser import BinaryExpr, Call, SubqueryExpr
 
 from readiness.areas.alerting.bounds import (
     Bound,
@@ -25,7 +25,7 @@ from readiness.areas.alerting.bounds import (
     drive,
     key_for,
 )
-from readiness.areas.alerting.promql import Selector, descend, parse, selectors
+from readiness.areas.alerting.promql import Selector, descend, operator, parse, selectors
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Rule, Target
 from readiness.lib.retry import until
@@ -207,6 +207,7 @@ _STEP_S: Final = 15.0
 _SETTLING_S: Final = 600.0
 _LONGEST_FOR_S: Final = 3600.0
 _SLACK_STEPS: Final = 8
+_WELL: Final = "well.yml"
 _FIRING: Final = 'ALERTS{alertstate="firing"}'
 
 
@@ -219,7 +220,7 @@ def job_trial_files(
     """Tests that a rule fires for the loss of a job which is quiet while all is well.
 
     Args:
-        rules: the alerting rules, as `alert`, `expr`, `for_s` and `labels`.
+        rules: as `alert` or `record`, `expr`, `for_s` and `labels`, what is recorded first.
         job: the job that is lost.
         targets: the labels of its targets, as `up` has them.
         others: those of all other targets, which stay up.
@@ -241,7 +242,7 @@ def job_trial_files(
     new = f"count({_FIRING} unless {_FIRING} offset {round(end - settled)}s) > bool 0"
     files = control([_rule(rule) for rule in rules], _STEP_S)
     well: list[tuple[Inputs, float]] = [(up | exported, settled)]
-    files["well.yml"] = written_test(_STEP_S, well, {"vector(1)": (settled, 1)}, rules=True)
+    files[_WELL] = written_test(_STEP_S, well, {"vector(1)": (settled, 1)}, rules=True)
     for name, after in (("down.yml", down), ("gone.yml", gone)):
         stretches: list[tuple[Inputs, float]] = [(up | exported, settled), (after, end)]
         files[name] = written_test(_STEP_S, stretches, {new: (end, 1)}, rules=True, ends=True)
@@ -249,8 +250,8 @@ def job_trial_files(
 
 
 def _rule(rule: Mapping[str, object]) -> dict[str, object]:
-    kept = {key: rule[key] for key in ("alert", "expr", "labels")}
-    return {**kept, "for": _ms(float(str(rule["for_s"])))}
+    kept = {key: rule[key] for key in ("alert", "record", "expr", "labels") if key in rule}
+    return kept | ({"for": _ms(float(str(rule["for_s"])))} if "alert" in rule else {})
 
 
 def _up(labels: Mapping[str, str]) -> Key:
@@ -385,15 +386,16 @@ def try_rule(
         NoData: no series could be made that bring its subject there.
         CouldNotMeasure: see `run_tests`.
     """
-    bound = _nearest(bounds(expression), direction, required, expression)
+    bound = _nearest(alert, bounds(expression), direction, required, expression)
     tried = values(direction, required)
     trial = Trial(alert, expression, for_s, interval_s, bound)
     try:
         did = run_tests(trial_files(trial, tried))
     except Undrivable as problem:
-        raise _undriven(problem.sentence, expression) from None
+        raise _undriven(alert, problem.sentence, expression) from None
     if not (did["drive-bad.yml"] and did["drive-good.yml"]):
-        raise _undriven("the made-up series did not give the value that was wanted", expression)
+        missed = "the made-up series did not give the value that was wanted"
+        raise _undriven(alert, missed, expression)
     exact = did["drive-exact.yml"] and direction != "equals"
     return Behaviour(
         tried=tried,
@@ -404,22 +406,35 @@ def try_rule(
     )
 
 
+NO_NUMBER: Final = "compares nothing with a number"
+
+
 def _nearest(
-    found: tuple[Bound, ...], direction: Direction, required: float, expression: str
+    alert: str, found: tuple[Bound, ...], direction: Direction, required: float, expression: str
 ) -> Bound:
     """The comparison that is meant: of that direction, and with that figure, if there is one."""
     if not found:
-        raise _undriven("it compares nothing with a number", expression)
+        raise _undriven(alert, f"it {NO_NUMBER}", expression, NO_NUMBER)
     return min(found, key=lambda b: (b.direction != direction, b.value != required))
 
 
-def _undriven(reason: str, expression: str) -> NoData:
+_UNTRIED: Final = "cannot be tried"
+
+
+def _undriven(alert: str, reason: str, expression: str, error: str = _UNTRIED) -> NoData:
     return NoData(
-        f"the rule cannot be tried: {reason}",
+        f"{alert} {_UNTRIED}: {reason}",
         where=expression,
         remedy="compare one figure with a number (record its inputs under a name of their own),"
-        " or show by a drill that it fires, and declare the check not applicable in"
-        " [gate.not_applicable] with that as the reason",
+        f" or show by a drill that it fires, and {excused(alert, error)}",
+    )
+
+
+def excused(alert: str, error: str = NO_NUMBER) -> str:
+    """How to accept that one rule cannot be judged; whether it is loaded still is."""
+    return (
+        'accept this error of this rule alone: [[waiver]] check = "alerting.required-rules",'
+        f' subject = "{alert}", error = "{error}", with the reason'
     )
 
 
@@ -429,10 +444,11 @@ class Loss:
 
     down: bool  # when its targets are down
     gone: bool  # when it has no target any more
+    tried: int  # rules that could notice it
 
 
 def lose_job(prometheus: Prometheus, rules: Sequence[Rule], job: str) -> Loss:
-    """Try all loaded alerting rules together on the loss of a job.
+    """Try all loaded rules that could notice it together on the loss of a job.
 
     Raises:
         NoData: the job has no target.
@@ -447,16 +463,91 @@ def lose_job(prometheus: Prometheus, rules: Sequence[Rule], job: str) -> Loss:
             remedy="see monitoring.scrape-jobs",
         )
     others = [t.labels for t in found if t.labels not in own]
+    name = own[0].get("job", job)
     loaded = [
-        {"alert": r.name, "expr": r.query, "for_s": r.for_s, "labels": r.labels} for r in rules
+        {
+            "alert" if rule.type == "alerting" else "record": rule.name,
+            "expr": rule.query,
+            "for_s": rule.for_s,
+            "labels": rule.labels,
+        }
+        for rule in _noticing(rules, name, own)
     ]
-    files = partial(job_trial_files, job=own[0].get("job", job), targets=own, others=others)
-    did = run_tests(files(loaded))
-    if not did["well.yml"]:
-        # A rule that cannot be evaluated never fires, and would end the trial of all others.
-        good = [rule for rule in loaded if run_tests(files([rule]))["well.yml"]]
-        did = run_tests(files(good))
-    return Loss(down=did["down.yml"], gone=did["gone.yml"])
+    if not loaded:
+        return Loss(down=False, gone=False, tried=0)
+    did = _tried(partial(job_trial_files, job=name, targets=own, others=others), loaded)
+    return Loss(down=did["down.yml"], gone=did["gone.yml"], tried=len(loaded))
+
+
+def _noticing(rules: Sequence[Rule], job: str, own: Sequence[Mapping[str, str]]) -> list[Rule]:
+    """The rules that the loss of a job can reach, also through what others record; those first."""
+    reached = {id(rule): rule for rule in rules if may_notice(rule.query, job, own)}
+    before = -1
+    while before != len(reached):
+        before = len(reached)
+        recorded = {rule.name for rule in reached.values() if rule.type == "recording"}
+        reached |= {
+            id(rule): rule
+            for rule in rules
+            if recorded & {selector.metric for selector in selectors(rule.query)}
+        }
+    found = [rule for rule in rules if id(rule) in reached]
+    return sorted(found, key=lambda rule: rule.type != "recording")
+
+
+def may_notice(expression: str, job: str, targets: Sequence[Mapping[str, str]]) -> bool:
+    """Whether the loss of a job could make a rule fire: others only cost time.
+
+    It selects the job's `up`; or series of the job, by its name, and has values without them.
+    """
+    found = selectors(expression)
+    if any(s.metric in {"up", ""} and _selects(s, target) for s in found for target in targets):
+        return True
+    nodes = list(descend(parse(expression)))
+    without = any(
+        (isinstance(node, Call) and node.func.name in _WITHOUT_SERIES)
+        or (isinstance(node, BinaryExpr) and operator(node) in {"or", "unless"})
+        for node in nodes
+    )
+    return without and any(_asks_for(selector, job) for selector in found)
+
+
+_WITHOUT_SERIES: Final = frozenset({"absent", "absent_over_time", "scalar"})
+
+
+def _selects(selector: Selector, labels: Mapping[str, str]) -> bool:
+    if selector.alternatives:
+        return True
+    values = {**labels, "__name__": "up"}
+    return all(m.holds(values.get(m.name, "")) is not False for m in selector.matches)
+
+
+def _tried(
+    files: Callable[[Sequence[Mapping[str, object]]], Files], rules: Sequence[Mapping[str, object]]
+) -> dict[str, bool]:
+    """The results without the rules that cannot be evaluated, which never fire.
+
+    One of them ends the trial of all others: they are found by trying halves.
+    """
+    made = files(rules)
+    did = run_tests({name: text for name, text in made.items() if name != _WELL})
+    if did["down.yml"] and did["gone.yml"]:
+        return did
+    good = _evaluable(files, rules)
+    return did if len(good) == len(rules) else run_tests(files(good))
+
+
+def _evaluable(
+    files: Callable[[Sequence[Mapping[str, object]]], Files], rules: Sequence[Mapping[str, object]]
+) -> list[Mapping[str, object]]:
+    made = files(rules)
+    wanted = {name: made[name] for name in (RULES, "control.yml", _WELL)}
+    if not rules or run_tests(wanted)[_WELL]:
+        return list(rules)
+    middle = len(rules) // 2
+    if not middle:
+        return []
+    return [*_evaluable(files, rules[:middle]), *_evaluable(files, rules[middle:])]
 
 
 def _of(job: str, targets: Sequence[Target]) -> list[dict[str, str]]:

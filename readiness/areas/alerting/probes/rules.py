@@ -1,12 +1,20 @@
 """The rules that a Prometheus has loaded: what they select, how long they take, their runbooks."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from readiness.areas.alerting.possible import Kinds
 from readiness.areas.alerting.promql import Match, Selector, selectors
+from readiness.areas.alerting.soundness import (
+    always_fires,
+    compares_to_truth,
+    fires_while_there,
+    functions,
+)
 from readiness.lib import http
+from readiness.lib.durations import prometheus_text
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Rule, RuleGroup, Sample
 from readiness.lib.retry import until
@@ -88,7 +96,7 @@ def look_for(prometheus: Prometheus, rules: Sequence[Rule], early: Sequence[str]
     asked = [(rule.name, found) for rule in rules for found in selectors(rule.query, early)]
     asked = [(name, s) for name, s in asked if s.metric not in _OF_ALERTS]
     wanted = [(name, s) for name, s in asked if not s.may_be_empty]
-    known: dict[str, bool] = {}
+    known = _known(prometheus, {text for _, s in asked for text in (s.text, s.metric) if text})
     blind = tuple(_blind(prometheus, wanted, known))
     blind += tuple(
         f"{name}: {s.text} names the label {label}, which no series of it has"
@@ -118,8 +126,19 @@ def _why(prometheus: Prometheus, selector: Selector, known: dict[str, bool]) -> 
         return f"has no series: there is no metric {selector.metric}"
     for match in selector.matches:
         if not _exists(prometheus, f"{selector.metric}{{{match}}}", known):
-            return f"has no series: none of the metric has {match}"
+            renamed = _exported(prometheus, selector, match, known)
+            return f"has no series: none of the metric has {match}{renamed}"
     return "has no series: no single one has all of these labels"
+
+
+def _exported(
+    prometheus: Prometheus, selector: Selector, match: Match, known: dict[str, bool]
+) -> str:
+    """Prometheus renames a label that is scraped and that it sets itself."""
+    renamed = Match(f"exported_{match.name}", match.op, match.value)
+    if not _exists(prometheus, f"{selector.metric}{{{renamed}}}", known):
+        return ""
+    return f", and some has {renamed}: the job is scraped without `honor_labels: true`"
 
 
 def _unknown_labels(
@@ -134,13 +153,20 @@ def _unknown_labels(
             yield match.name
 
 
+def _known(prometheus: Prometheus, texts: Iterable[str]) -> dict[str, bool]:
+    """Whether each selector has a series now, or had one within six hours."""
+    now = {f"count({text})": text for text in texts}
+    found = {now[query]: bool(there) for query, there in prometheus.query_all(now).items()}
+    before = {
+        f"count(last_over_time({t}[{_HISTORY}]))": t for t, there in found.items() if not there
+    }
+    return found | {before[q]: bool(s) for q, s in prometheus.query_all(before).items()}
+
+
 def _exists(prometheus: Prometheus, selector: str, known: dict[str, bool]) -> bool:
     if selector not in known:
-        known[selector] = any(
-            prometheus.query(f"count({asked}) > 0")
-            for asked in (selector, f"last_over_time({selector}[{_HISTORY}])")
-        )
-    return known[selector]
+        known |= _known(prometheus, [selector])
+    return known.get(selector, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +190,12 @@ class Spanned:
         )
 
 
-def spans(prometheus: Prometheus, found: Loaded) -> tuple[tuple[Spanned, ...], tuple[str, ...]]:
-    """The ranges of all rules, and those whose series are of no known job.
+def spans(
+    prometheus: Prometheus, found: Loaded, early: Sequence[str] = ()
+) -> tuple[tuple[Spanned, ...], tuple[str, ...]]:
+    """The ranges of all rules, and those whose series come at an unknown interval.
+
+    Those without series that need none are left out; `early` is as for `look_for`.
 
     Raises:
         NoData: an expression cannot be read.
@@ -175,31 +205,121 @@ def spans(prometheus: Prometheus, found: Loaded) -> tuple[tuple[Spanned, ...], t
         job = target.labels.get("job", target.pool)
         jobs[job] = max(jobs.get(job, 0.0), target.interval_s)
     recorded = {r.name: g.interval_s for g, r in found.all_rules if r.type == "recording"}
+    ranged = [
+        (r.name, s) for _, r in found.all_rules for s in selectors(r.query, early) if s.range_s
+    ]
+    asked = {f"count by (job) ({t})" for _, s in ranged for t in (s.text, s.metric) if t}
+    of_jobs = {
+        query: {sample.labels.get("job", "") for sample in samples}
+        for query, samples in prometheus.query_all(asked).items()
+    }
+    seen = _seen(prometheus, [selector for _, selector in ranged])
     known, unknown = [], []
-    for _, rule in found.all_rules:
-        for selector in selectors(rule.query):
-            if selector.range_s:
-                interval = _interval_s(prometheus, selector, jobs, recorded)
-                span = Spanned(rule.name, selector.text, selector.range_s, interval or 1)
-                known += [span] if interval else []
-                unknown += [] if interval else [f"{rule.name}: {selector.text}"]
+    for name, selector in ranged:
+        interval = _interval_s(selector, jobs, recorded, of_jobs) or seen.get(selector, 0.0)
+        if interval:
+            known.append(Spanned(name, selector.text, selector.range_s, interval))
+        elif not selector.may_be_empty:
+            unknown.append(f"{name}: {selector.text}")
     return tuple(known), tuple(unknown)
 
 
 def _interval_s(
-    prometheus: Prometheus,
     selector: Selector,
     jobs: Mapping[str, float],
     recorded: Mapping[str, float],
+    of_jobs: Mapping[str, Collection[str]],
 ) -> float:
     """Seconds between two samples of what a selector matches, at most; 0 if unknown."""
     if selector.metric in recorded:
         return recorded[selector.metric]
     for asked in filter(None, (selector.text, selector.metric)):
-        names = {s.labels.get("job", "") for s in prometheus.query(f"count by (job) ({asked})")}
+        names = of_jobs.get(f"count by (job) ({asked})", ())
         if intervals := [jobs[name] for name in names if name in jobs]:
             return max(intervals)
     return jobs.get(selector.equal("job"), 0.0)
+
+
+_ENOUGH: Final = 4
+
+
+def _seen(prometheus: Prometheus, ranged: Sequence[Selector]) -> dict[Selector, float]:
+    """The interval by the samples that are there, of ranges that hold enough of them.
+
+    It proves that a range is long enough for series that no target gives, as those of a remote
+    write. That few samples are there proves nothing: the series may be new.
+    """
+    asked = {s: f"max(count_over_time({s.text}[{prometheus_text(s.range_s)}]))" for s in ranged}
+    counts = prometheus.query_all(asked.values())
+    found = {s: samples[0].value for s, q in asked.items() if (samples := counts.get(q))}
+    return {s: s.range_s / count for s, count in found.items() if count >= _ENOUGH}
+
+
+def firing_while_there(prometheus: Prometheus, rules: Sequence[Rule], kinds: Kinds) -> list[str]:
+    """The rules without a condition that fire on a value of 0 or below `bool` now, in words.
+
+    One whose series exist only while something is wrong needs no condition.
+    """
+    asked = {
+        rule.name: f"count({rule.query})"
+        if compares_to_truth(rule)
+        else f"count(({rule.query}) == 0)"
+        for rule in rules
+        if not always_fires(rule, kinds) and fires_while_there(rule, kinds)
+    }
+    found = prometheus.query_all(asked.values())
+    return [
+        f"{name}: it has no condition, and fires while its series exist, at 0 too"
+        for name, query in asked.items()
+        if found.get(query)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class LookedAtTypes:
+    """The functions over ranges, and those that do not fit the type of their metric."""
+
+    judged: int
+    wrong: tuple[str, ...]  # in words
+    doubtful: tuple[str, ...]  # of values that did not change, which tell nothing
+    unknown: int  # of metrics whose type nobody declares
+
+
+_FALLING: Final = 0.1
+
+
+def look_at_types(prometheus: Prometheus, rules: Sequence[Rule]) -> LookedAtTypes:
+    """Compare the functions of rules with the types that exporters declare.
+
+    An exporter may call a gauge what only grows, as the offset of a queue: its falls decide.
+
+    Raises:
+        NoData: no type of any metric is known, or an expression cannot be read.
+    """
+    kinds = prometheus.metric_types()
+    typed = [functions(rule, kinds) for rule in rules]
+    unknown = sum(len(one.unknown) for one in typed)
+    judged = sum(one.fitting + len(one.misfits) for one in typed)
+    if unknown and not kinds:
+        raise NoData(
+            f"the types of {unknown} metrics in rate() and others are not known",
+            where=f"{prometheus.url}/api/v1/metadata",
+            remedy="ask the Prometheus that scrapes the targets: it is told their types",
+        )
+    misfits = [misfit for one in typed for misfit in one.misfits]
+    moves = {m: f"sum(changes({m.selector}[{_HISTORY}])) > 0" for m in misfits}
+    # What only grows falls with a restart, and not with one change in ten.
+    falls = {
+        m: f"sum(resets({m.selector}[{_HISTORY}])) > {_FALLING} * ({moved})"
+        for m, moved in moves.items()
+    }
+    found = prometheus.query_all([*falls.values(), *moves.values()])
+    fell = {m: bool(found.get(falls[m])) for m in misfits}
+    moved = {m: bool(found.get(moves[m])) for m in misfits}
+    of_counters = [m for m in misfits if m.kind == "counter"]
+    wrong = [str(m) for m in misfits if fell[m] or m in of_counters]
+    doubtful = [str(m) for m in misfits if not moved[m] and m not in of_counters]
+    return LookedAtTypes(judged, tuple(wrong), tuple(doubtful), unknown)
 
 
 _MISSED: Final = "prometheus_rule_group_iterations_missed_total"
