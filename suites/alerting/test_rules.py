@@ -141,7 +141,7 @@ def _judge_joins(
     looked = until(
         lambda: rule_joins.look(watcher, judged),
         lambda seen: not seen.apart,
-        within_s=rules.patience_s(found.groups),
+        within_s=rules.patience_s(watcher),
     )
     if looked.judged:
         name = "conditions whose sides never match"
