@@ -85,6 +85,12 @@ health_names_no_version = _behaving(
     {_HEALTH: {"fields"}},
     body={"/health": '{"status": "ok", "version": ""}'},
 )
+health_says_down = _behaving(
+    "health_says_down",
+    "/health answers 200 whatever its checks say, and one of them fails",
+    {_HEALTH: {"body"}},
+    body={"/health": '{"status": "ok", "version": "1.5.0", "checks": {"db": {"status": "fail"}}}'},
+)
 ready_is_constant = _behaving(
     "ready_is_constant",
     "/health/ready answers 200 whatever the database does",

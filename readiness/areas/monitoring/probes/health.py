@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from readiness.areas.monitoring.config import Drill, Service
+from readiness.areas.monitoring.probes import health_bodies
 from readiness.lib import command
 from readiness.lib.guardian import Undo
 from readiness.lib.http import Answer, ask
@@ -19,6 +20,9 @@ from readiness.model.measurement import Measurement, Moment
 
 TRIES: Final = 5
 OK: Final = 200
+# A balancer and a kubelet take both; a body is not required.
+_FINE: Final = frozenset({OK, 204})
+HTML: Final = "text/html"
 NOT_READY: Final = 503
 _POLL_S: Final = 0.2
 # A single 503 may be accidental; this many in a row are not.
@@ -41,22 +45,27 @@ class Endpoint:
 
     @property
     def worst(self) -> Answer:
-        """The last answer that was not 200, or else the last one."""
-        return next((a for a in reversed(self.answers) if a.status != OK), self.last)
+        """The last answer that was neither 200 nor 204, or else the last one."""
+        return next((a for a in reversed(self.answers) if a.status not in _FINE), self.last)
 
     @property
     def is_well(self) -> bool:
-        """Whether all answers were 200."""
-        return self.worst.status == OK
+        """Whether all answers were 200 or 204."""
+        return self.worst.status in _FINE
 
     def times_ok(self) -> Measurement:
-        """The number of answers that were 200."""
-        good = sum(answer.status == OK for answer in self.answers)
+        """The number of answers that were 200 or 204."""
+        good = sum(answer.status in _FINE for answer in self.answers)
         return self._measured("200 of", good, "count")
 
     def media_type(self) -> Measurement:
         """The content type of the last answer without its parameters; `none` if it has none."""
         return self._measured("content type of", self.last.media_type or "none", "text")
+
+    def content(self) -> Measurement:
+        """The same, but `text/html` for a page with another content type."""
+        kind = HTML if health_bodies.is_page(self.last) else self.last.media_type or "none"
+        return self._measured("content of", kind, "text")
 
     @property
     def median_ms(self) -> float:
@@ -66,6 +75,10 @@ class Endpoint:
     def latency(self) -> Measurement:
         """The median time, in ms."""
         return self._measured("median latency of", self.median_ms, "ms")
+
+    def said(self, verdict: str) -> Measurement:
+        """What the body of the last answer says."""
+        return self._measured("body of", verdict, "text")
 
     def _measured(self, what: str, value: float | str, unit: str) -> Measurement:
         return Measurement(
@@ -236,7 +249,7 @@ def run(service: Service, drill: Drill, undo: Undo) -> Drilled:
 def _require_healthy(service: Service) -> None:
     for path in (service.ready, service.live):
         answer = ask(service, path)
-        if answer.status != OK:
+        if answer.status not in _FINE:
             raise CouldNotMeasure(
                 f"answers {answer.status} before anything was taken away",
                 where=f"GET {answer.url}",
@@ -247,7 +260,8 @@ def _require_healthy(service: Service) -> None:
 def _said(service: Service, path: str) -> str:
     """The status as text, or that there was no answer, which also is a result during a drill."""
     try:
-        return str(ask(service, path).status)
+        status = ask(service, path).status
+        return str(OK if status in _FINE else status)
     except CouldNotMeasure as error:
         return f"no answer ({error.message})"
 
