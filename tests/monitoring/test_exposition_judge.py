@@ -25,7 +25,7 @@ COUNTER = '# HELP a_total A.\n# TYPE a_total counter\na_total{x="1"} 1\n'
 TEXT: dict[str, str | bytes] = {
     "good": COUNTER,
     "text_trailing_comma": 'a_total{x="1",} 1\n',
-    "two_types": '# HELP a_total A.\n# TYPE a_total counter\na_total{x="1"} 1\n# HELP a_total A.\n# TYPE a_total counter\na_total{x="2"} 1\n',
+    "two_types": COUNTER + COUNTER.replace('"1"', '"2"'),
     "twice": "a_total 1\na_total 2\n",
     "crlf": "a_total 1\r\nb_total 2\r\n",
     "no_newline": "a_total 1",
@@ -168,7 +168,7 @@ TYPES: dict[str, tuple[str, str]] = {
     "ct_plain": ("text/plain", COUNTER),
     "ct_upper": ("Text/PLAIN", COUNTER),
     "ct_semicolon": ("text/plain;", COUNTER),
-    "ct_om_old": ("application/openmetrics-text; version=9", '# HELP a_total A.\n# TYPE a_total counter\na_total{x="1"} 1\n# EOF\n'),
+    "ct_om_old": ("application/openmetrics-text; version=9", f"{COUNTER}# EOF\n"),
     "ct_prefix": ("application/openmetrics-text+x", COUNTER),
 }
 # fmt: on
@@ -194,7 +194,10 @@ def health(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
         ):
             if not client.version().startswith("2."):
                 pytest.skip("this Prometheus is not the one that the table is about")
-            assert eventually(lambda: all(t.health != "unknown" for t in client.targets()), 60)
+            assert eventually(
+                lambda: {t.pool for t in client.targets() if t.health != "unknown"} == PAGES.keys(),
+                60,
+            )
             yield {target.pool: target.error for target in client.targets()}
 
 

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Sequence
 from typing import Any, Final, Literal, Self, TypeVar
+from urllib.parse import quote
 
 from pydantic import Field, TypeAdapter
 
@@ -88,7 +89,12 @@ _STRINGS: Final = TypeAdapter(dict[str, str])
 _RESULT: Final = TypeAdapter(_Result)
 _VECTOR: Final = TypeAdapter(tuple[_Series, ...])
 _SCALAR: Final = TypeAdapter(tuple[float, str])
+_NAMES: Final = TypeAdapter(tuple[str, ...])
 _LABEL_SETS: Final = TypeAdapter(tuple[Labels, ...])
+
+
+class Refused(NoData):
+    """Prometheus cannot evaluate the query that it was asked."""
 
 
 class Prometheus:
@@ -241,6 +247,18 @@ class Prometheus:
         asked += [("start", f"{start:.3f}"), ("end", f"{end:.3f}")]
         return self._read(_LABEL_SETS, "/api/v1/series", asked, post=True)
 
+    def label_values(
+        self, label: str, selectors: Sequence[str], start: float, end: float
+    ) -> tuple[str, ...]:
+        """The values of a label, in the series that match any of the selectors."""
+        asked = [("match[]", selector) for selector in selectors]
+        asked += [("start", f"{start:.3f}"), ("end", f"{end:.3f}")]
+        return self._read(_NAMES, f"/api/v1/label/{quote(label)}/values", asked)
+
+    def label_names(self) -> tuple[str, ...]:
+        """The names of all labels."""
+        return self._read(_NAMES, "/api/v1/labels")
+
     def clock_offset_s(self) -> tuple[float, float]:
         """How far its clock is ahead of ours, and the uncertainty, both in seconds.
 
@@ -296,7 +314,7 @@ class Prometheus:
             return envelope.data, answer
         if envelope.error_type in {"timeout", "canceled"}:
             raise TookTooLong(clean(envelope.error, 200), where=answer.url)
-        raise NoData(
+        raise Refused(
             f"the query was refused ({envelope.error_type}): {clean(envelope.error, 300)}",
             where=answer.url,
         )
