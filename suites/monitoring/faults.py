@@ -25,7 +25,7 @@ _NOWHERE: Final = "http://127.0.0.1:9"
 _SITE: Final = '{instance=~"https://.*"}'
 _SERIES: Final = 'http_requests_total{job="orders"}'
 # For Prometheus the target is down, and nothing else of it can be judged.
-_DOWN: Final = {_JOB: {"up", "success-share"}, _CAPACITY: set[str]()}
+_DOWN: Final = {_JOB: {"up", "success-share"}, _CAPACITY: set[str](), _TRUTH: set[str]()}
 # Three times the limit of the reference target: clearly slow, but not a timeout.
 _SLOW_MS: Final = 1500
 _ORDERS_DOWN: Final = 'ALERTS{alertname="TargetDown",alertstate="firing",job="orders"}'
@@ -151,6 +151,24 @@ successes_are_counted_as_errors = _behaving(
     {_TRUTH: {"false-errors"}},
     count_successes_as_errors=True,
 )
+
+
+@fault(
+    misses={_TRUTH: {"stored"}},
+    story="Prometheus still scrapes an instance that was taken out of service, under its name",
+)
+@contextmanager
+def another_instance_is_scraped(system: "ReferenceSystem") -> Iterator[None]:
+    """It is up, and all of its series are fresh: only nothing that happens moves them."""
+    with system.levers.scrape_a_copy("orders") as port:
+        system.levers.await_targets(lambda found: _is_scraped(found, port))
+        yield
+    system.levers.await_targets(lambda found: not _is_scraped(found, port))
+    system.levers.await_series('up{job="orders"} == 1')
+
+
+def _is_scraped(found: list[dict[str, Any]], port: int) -> bool:
+    return any(f":{port}/" in t["scrapeUrl"] and t["health"] == "up" for t in found)
 
 
 @fault(

@@ -23,6 +23,7 @@ _ORDERS: Final = '{job="orders"}'
 _MEDIAN: Final = f"quantile_over_time(0.5, scrape_duration_seconds{_ORDERS}{_WINDOW})"
 _LOST: Final = '{instance=~".*/-/healthy"}'
 _COLLECTED: Final = 'min(pg_scrape_collector_success{job="postgres"})'
+_LABELED: Final = 'http_request_duration_seconds_bucket{job="orders",le="+Inf"}'
 _SAMPLES: Final = f"scrape_samples_post_metric_relabeling{_ORDERS}"
 
 
@@ -37,6 +38,16 @@ def _lose_target(document: Any) -> None:
 def _drop_metric(document: Any) -> None:
     rule = {"source_labels": ["__name__"], "regex": "service_.*", "action": "drop"}
     _job("orders", document)["metric_relabel_configs"] = [rule]
+
+
+def _drop_label(document: Any) -> None:
+    rule = {"regex": "le", "action": "labeldrop"}
+    _job("orders", document)["metric_relabel_configs"] = [rule]
+
+
+def _scrape_again(document: Any) -> None:
+    own = _job("node", document)
+    document["scrape_configs"].append({**own, "job_name": "node-again"})
 
 
 def _scrape_slower(document: Any) -> None:
@@ -151,6 +162,23 @@ metric_is_dropped = noticed_fault(
     lambda levers: levers.edit_prometheus(_drop_metric),
     noticed=f"absent(service_build_info{_ORDERS})",
     gone=f"service_build_info{_ORDERS}",
+)
+# All buckets of a histogram become one series.
+buckets_are_one = noticed_fault(
+    "buckets_are_one",
+    "A relabeling rule drops the label that distinguishes the series of a metric",
+    {"monitoring.scrape-jobs[orders]": {"collisions"}},
+    lambda levers: levers.edit_prometheus(_drop_label),
+    noticed=f'http_request_duration_seconds_bucket{{job="orders",le=""}} unless {_LABELED}',
+    gone=_LABELED,
+)
+target_is_scraped_twice = noticed_fault(
+    "target_is_scraped_twice",
+    "Two jobs scrape the same exporter, since a second monitor selects it",
+    {"monitoring.scrape-jobs[node]": {"once"}},
+    lambda levers: levers.edit_prometheus(_scrape_again),
+    noticed='up{job="node-again"} == 1',
+    gone='absent(up{job="node-again"})',
 )
 every_customer_has_a_series = noticed_fault(
     "every_customer_has_a_series",
