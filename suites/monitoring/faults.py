@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from readiness.reference.system import ReferenceSystem
 
 _HEALTH: Final = "monitoring.health-endpoints[orders]"
+_PATHS: Final = "monitoring.user-paths[orders]"
 _DRILL: Final = "monitoring.ready-tracks-dependency[orders]"
 _ENDPOINT: Final = "monitoring.metrics-endpoint[orders]"
 _TRUTH: Final = "monitoring.metrics-truth[orders]"
@@ -90,6 +91,25 @@ health_says_down = _behaving(
     "/health answers 200 whatever its checks say, and one of them fails",
     {_HEALTH: {"body"}},
     body={"/health": '{"status": "ok", "version": "1.5.0", "checks": {"db": {"status": "fail"}}}'},
+)
+users_see_an_error = _behaving(
+    "users_see_an_error",
+    "The page of the shop answers 500, and no health endpoint knows of it",
+    {_PATHS: {"status"}},
+    status={"/shop": 500},
+)
+users_see_another_page = _behaving(
+    "users_see_another_page",
+    "The page of the shop answers 200 with the text of a proxy",
+    {_PATHS: {"content"}},
+    body={"/shop": "<!doctype html><title>Maintenance</title>"},
+    content_type={"/shop": "text/html"},
+)
+users_wait = _behaving(
+    "users_wait",
+    "The page of the shop takes 2 s, and the health endpoints are as quick as before",
+    {_PATHS: {"latency"}},
+    delay_ms={"/shop": 2000},
 )
 ready_is_constant = _behaving(
     "ready_is_constant",

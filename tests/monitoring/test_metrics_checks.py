@@ -80,9 +80,12 @@ def test_requests_must_be_seen_in_prometheus(
 
 
 def test_counter_that_prometheus_does_not_have_is_an_error() -> None:
-    with MonitoredService() as server, stub(-1) as prometheus:
-        with pytest.raises(NoData, match="Prometheus has no series hits_total"):
-            misses(counters(server.service(), Settings(url=prometheus.url)))
+    with (
+        MonitoredService() as server,
+        stub(-1) as prometheus,
+        pytest.raises(NoData, match="Prometheus has no series hits_total"),
+    ):
+        misses(counters(server.service(), Settings(url=prometheus.url)))
 
 
 def truth(**changes: object) -> Truth:

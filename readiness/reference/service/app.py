@@ -120,6 +120,12 @@ async def get_version(request: Request) -> Response:
     )
 
 
+async def get_shop(_: Request) -> Response:
+    """The page that users open first."""
+    page = "<!doctype html><title>Shop</title><h1>Orders</h1>"
+    return Response(page, media_type="text/html")
+
+
 async def get_orders(request: Request) -> Response:
     """The newest orders; parameters `limit`, and since 1.5.0 `status`."""
     limit = request.query_params.get("limit", "50")
@@ -307,6 +313,7 @@ ROUTES: Final = [
     Route("/health/live", get_live),
     Route("/metrics", get_metrics),
     Route("/version", get_version),
+    Route("/shop", get_shop),
     Route("/api/orders", get_orders),
     Route("/api/orders", post_orders, methods=["POST"]),
     Route("/api/orders/{order_id}", get_order),

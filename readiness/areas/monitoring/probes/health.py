@@ -23,6 +23,7 @@ OK: Final = 200
 # A balancer and a kubelet take both; a body is not required.
 _FINE: Final = frozenset({OK, 204})
 HTML: Final = "text/html"
+NOTHING: Final = "nothing"
 NOT_READY: Final = 503
 _POLL_S: Final = 0.2
 # A single 503 may be accidental; this many in a row are not.
@@ -61,6 +62,17 @@ class Endpoint:
     def media_type(self) -> Measurement:
         """The content type of the last answer without its parameters; `none` if it has none."""
         return self._measured("content type of", self.last.media_type or "none", "text")
+
+    def times(self, status: int) -> Measurement:
+        """The number of answers with a status."""
+        good = sum(answer.status == status for answer in self.answers)
+        return self._measured(f"{status} of", good, "count")
+
+    def lacking(self, texts: Sequence[str]) -> Measurement:
+        """The first of the texts that an answer lacks; `nothing` if all have all."""
+        bodies = [answer.body.decode("utf-8", "replace") for answer in self.answers]
+        absent = [text for text in texts if any(text not in body for body in bodies)]
+        return self._measured("text missing in", clean(absent[0]) if absent else NOTHING, "text")
 
     def content(self) -> Measurement:
         """The same, but `text/html` for a page with another content type."""
