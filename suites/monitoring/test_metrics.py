@@ -304,7 +304,9 @@ def _judge_success_share(job: Job, watcher: Prometheus, evidence: Evidence) -> N
     whole = worst.samples >= _WHOLE_WINDOW * settings.window_s / job.interval_s
     good, least = round(float(worst.value) * worst.samples), settings.up_min_share
     chance = sampling.chance_of(good, worst.samples, least)
-    if good < least * worst.samples and not whole and chance > 1 - sampling.CONFIDENCE:
+    # One failure is that of a start, however few scrapes there are.
+    unclear = chance > 1 - sampling.CONFIDENCE or worst.samples - good == 1
+    if good < least * worst.samples and not whole and unclear:
         raise NoData(
             f"{good} of {worst.samples} {worst.name}: too few scrapes to decide on {least:.0%}",
             where=worst.source,

@@ -156,6 +156,7 @@ def test_old_last_scrape_fails(watcher: Prometheus, monkeypatch: pytest.MonkeyPa
     [
         (29, 30, 3600.0, True),  # one failure after a start proves nothing about 99 %
         (3, 4, 3600.0, True),
+        (2, 4, 3600.0, False),
         (20, 30, 3600.0, False),
         (0, 3, 3600.0, False),
         (29, 30, 30.0, False),  # the whole window
@@ -240,7 +241,7 @@ def relabeled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
         ({"name": "moved"}, set(), ""),
         ({"name": "fewer"}, set(), ""),
         ({"name": "honored", "required_metrics": ["pushed_total"]}, set(), ""),
-        ({"name": "dropped"}, {"collisions"}, "in no series: 8; 0 required"),
+        ({"name": "dropped"}, {"collisions"}, "that are in no series: 8: relabeling"),
         ({"name": "replicas", "required_metrics": ["lag"]}, {"metric", "collisions", "once"},
          "1 of 2 targets that are up do not expose lag"),
         ({"name": "again"}, {"once"}, "also as replicas: http://127.0.0.1"),
