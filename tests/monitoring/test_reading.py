@@ -215,7 +215,11 @@ def test_data_source_of_an_export_needs_no_value(source: object) -> None:
 
 
 def test_query_without_text_is_not_run() -> None:
-    assert expressions(read(panel("p", "up", ""))) == ["up"]
+    asked = panel("p", "up", "")
+    asked["targets"].append({"refId": "C", "format": "table", "datasource": "P"})
+    words = panel("words", "up") | {"type": "text", "id": "a"}
+
+    assert expressions(read(asked, words)) == ["up"]
 
 
 def test_dashboard_of_the_second_schema_is_rejected() -> None:

@@ -21,6 +21,12 @@ from readiness.lib.text import clean
 from readiness.model.errors import NoData
 
 _T = TypeVar("_T")
+# They may have a query that was there before they had this type.
+_WITHOUT_QUERIES: Final = {"row", "text", "dashlist", "news", "welcome", "gettingstarted"}
+_ABOUT_THE_LOOKS: Final = {
+    *("format", "interval", "intervalFactor", "legendFormat", "step", "range", "exemplar"),
+    *("editorMode", "queryType", "useBackend", "target"),
+}
 _NO_SOURCE: Final = {"", "-- Mixed --"}
 _NO_DATA_OF_ITS_OWN: Final = {"-- Dashboard --", "-- Grafana --", "grafana"}
 
@@ -52,7 +58,9 @@ class Query(Reply):
     @property
     def is_blank(self) -> bool:
         """Whether somebody added it and wrote nothing: Grafana does not run it."""
-        return "expr" in self.model_fields_set and not self.expr.strip()
+        if "expr" in self.model_fields_set:
+            return not self.expr.strip()
+        return not (self.is_expression or (self.model_extra or {}).keys() - _ABOUT_THE_LOOKS)
 
     @property
     def is_expression(self) -> bool:
@@ -65,7 +73,7 @@ class _Library(Reply):
 
 
 class _Panel(Reply):
-    id: int = 0
+    id: int | str | None = 0
     title: str | None = ""
     type: str = ""
     targets: tuple[Query, ...] | None = ()
@@ -194,6 +202,9 @@ def _unfolded(
 
 
 def _shows_others(panel: _Panel) -> bool:
+    """Whether it runs no query of its own."""
+    if panel.type in _WITHOUT_QUERIES:
+        return True
     source = panel.datasource
     name = source if isinstance(source, str) else source.uid if source else ""
     return name in _NO_DATA_OF_ITS_OWN

@@ -32,6 +32,8 @@ _ANSWERED: Final = {200, 207, 400, 404}
 _POINTS: Final = 100
 _TIMES: Final = {"time"}
 _SCRAPES_FOR_A_RATE: Final = 4
+# Of a query that is not PromQL, in a dashboard that has only the name of its source.
+_UNKNOWN: Final = "unknown"
 # Data sources that answer PromQL; an older dashboard has only the name of one.
 _COMPATIBLE: Final = re.compile(r"prometheus|victoriametrics|mimir|^(?:datasource|default)?$")
 
@@ -290,7 +292,8 @@ class Direct:
 
     def other_sources(self, queries: Sequence[Query]) -> set[str]:
         """See `Asker`."""
-        kinds = {query.source.type for query in queries if not query.is_expression}
+        asked = [query for query in queries if not query.is_expression]
+        kinds = {query.source.type or ("" if query.expr else _UNKNOWN) for query in asked}
         return {kind for kind in kinds if not _COMPATIBLE.search(kind)}
 
     def _run(self, query: Query, window_s: float) -> Shown:
