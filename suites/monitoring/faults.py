@@ -92,6 +92,12 @@ health_says_down = _behaving(
     {_HEALTH: {"body"}},
     body={"/health": '{"status": "ok", "version": "1.5.0", "checks": {"db": {"status": "fail"}}}'},
 )
+service_clock_is_behind = _behaving(
+    "service_clock_is_behind",
+    "The clock of the service is 90 s behind: its machine was suspended",
+    {_HEALTH: {"clock"}},
+    clock_behind_s=90,
+)
 users_see_an_error = _behaving(
     "users_see_an_error",
     "The page of the shop answers 500, and no health endpoint knows of it",

@@ -3,7 +3,7 @@
 from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.areas.monitoring.config import Drill, Service
 from readiness.areas.monitoring.probes import health, health_bodies
-from readiness.areas.monitoring.probes.health import Drilled, Endpoint
+from readiness.areas.monitoring.probes.health import Drilled, Endpoint, Offset
 from readiness.lib.guardian import Undo
 from readiness.lib.retry import undisturbed
 from readiness.model.measurement import Limit
@@ -29,18 +29,22 @@ _JSON = "application/json"
 A redirect or HTML: exempt the three paths from the login and from the front end's catch-all page.
 A missing field: add it to the JSON of `health`, or remove it from `health_fields`.
 Slow: keep queries and remote calls out of `live`, and give those in `ready` a short timeout.
+A wrong clock: on the machine of the service (it may be this one), see whether it is synchronized
+    timedatectl status; chronyc tracking
 Other paths: set `health`, `ready` and `live` in [services.NAME].""",
     severity="blocker",
     effect="observe",
     each="service",
-    judgements=("status", "latency", "content-type", "body", "fields"),
+    judgements=("status", "latency", "content-type", "body", "fields", "clock"),
 )
 def test_health_endpoints(service: Service, evidence: Evidence) -> None:
     """Each of the three is requested five times; a path that cannot exist comes first (M14)."""
     evidence.record(health.control(service))
     paths = (service.health, service.ready, service.live)
+    offsets: list[Offset] = []
     for path in dict.fromkeys(paths):
         endpoint = _asked(service, path, evidence)
+        offsets += endpoint.offsets
         if not _judge_answers(endpoint, service, evidence):
             continue
         if path == service.health and service.health_fields:
@@ -53,6 +57,23 @@ def test_health_endpoints(service: Service, evidence: Evidence) -> None:
                 says=f"{path} answers with an HTML page",
             )
         _judge_body(endpoint, evidence)
+    if offsets:  # a server need not send a date
+        _judge_clock(min(offsets, key=lambda offset: offset.least_s), service, evidence)
+
+
+def _judge_clock(offset: Offset, service: Service, evidence: Evidence) -> None:
+    direction = "ahead of" if offset.ahead_s > 0 else "behind"
+    evidence.judge(
+        "clock",
+        Measurement(
+            "clock of the service, off by at least",
+            offset.least_s,
+            "s",
+            f"Date of GET {service.url}{service.health}",
+        ),
+        at_most(service.clock_skew_max_s, service.deciding("clock_skew_max_s")),
+        says=f"The clock of the service is {abs(offset.ahead_s):.0f} s {direction} this machine's",
+    )
 
 
 def _judge_body(endpoint: Endpoint, evidence: Evidence) -> None:

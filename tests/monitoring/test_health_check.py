@@ -2,6 +2,8 @@
 
 import json
 import threading
+import time
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -112,6 +114,30 @@ def test_empty_answers_and_a_health_page_without_fields_pass() -> None:
         server.routes["/health/ready"] = Reply("", 204, content_type="")
         server.routes["/health/live"] = Reply("", content_type="")
         assert misses(judged(server.service(health_fields=[]))) == ""
+
+
+@pytest.mark.parametrize(
+    ("off_s", "more", "expected"),
+    [
+        (-90, {}, "The clock of the service is 90 s behind this machine's; limit 5 s"),
+        (90, {}, "s ahead of this machine's"),
+        (-90, {"Age": "90"}, ""),  # a cache in front of it
+        (0, {}, ""),
+    ],
+)
+def test_clock_of_the_service_is_judged_by_its_date(
+    off_s: float, more: dict[str, str], expected: str
+) -> None:
+    date = formatdate(time.time() + off_s, usegmt=True)
+    with MonitoredService() as server:
+        server.dates = False
+        for path in ("/health/ready", "/health/live"):
+            server.routes[path] = Reply("{}", headers={"Date": date, **more})
+        body = '{"status": "ok", "version": "1"}'
+        server.routes["/health"] = Reply(body, headers={"Date": date, **more})
+        found = misses(judged(server.service()))
+
+    assert expected in found if expected else found == ""
 
 
 def test_degraded_service_only_warns() -> None:

@@ -120,6 +120,9 @@ class Service(tables.Service):
     health_max_ms: Positive = Field(
         500, description="milliseconds; median of five answers of each health endpoint"
     )
+    clock_skew_max_s: Positive = Field(
+        5, description="seconds that the `Date` of its answers may differ from this machine's clock"
+    )
     private: list[Path_] = Field(
         default=[], description="paths that must refuse requests without credentials, as `/admin`"
     )

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, Final, get_args
 
@@ -260,8 +261,10 @@ class Around:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                headers = MutableHeaders(scope=message)
+                now = time.time() - behaviour.clock_behind_s
+                headers["date"] = formatdate(now, usegmt=True)
                 if route in behaviour.content_type:
-                    headers = MutableHeaders(scope=message)
                     headers["content-type"] = behaviour.content_type[route]
             await send(message)
 

@@ -25,7 +25,7 @@ _T = TypeVar("_T")
 _WITHOUT_QUERIES: Final = {"row", "text", "dashlist", "news", "welcome", "gettingstarted"}
 _ABOUT_THE_LOOKS: Final = {
     *("format", "interval", "intervalFactor", "legendFormat", "step", "range", "exemplar"),
-    *("editorMode", "queryType", "useBackend", "target"),
+    *("editorMode", "queryType", "useBackend"),
 }
 _NO_SOURCE: Final = {"", "-- Mixed --"}
 _NO_DATA_OF_ITS_OWN: Final = {"-- Dashboard --", "-- Grafana --", "grafana"}

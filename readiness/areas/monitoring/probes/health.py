@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 from readiness.areas.monitoring.config import Drill, Service
@@ -19,6 +20,7 @@ from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.measurement import Measurement, Moment
 
 TRIES: Final = 5
+_HALF_A_SECOND: Final = 0.5
 OK: Final = 200
 # A balancer and a kubelet take both; a body is not required.
 _FINE: Final = frozenset({OK, 204})
@@ -33,11 +35,25 @@ _BACK_IN_A_ROW: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
+class Offset:
+    """How far the clock of a service is ahead of ours, and the uncertainty, in seconds."""
+
+    ahead_s: float
+    error_s: float
+
+    @property
+    def least_s(self) -> float:
+        """The smallest possible difference."""
+        return max(0.0, abs(self.ahead_s) - self.error_s)
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The answers of one path of a service."""
+    """The answers of one path of a service, and what they say of its clock."""
 
     path: str
     answers: tuple[Answer, ...]
+    offsets: tuple["Offset", ...] = ()
 
     @property
     def last(self) -> Answer:
@@ -127,7 +143,24 @@ def endpoint(service: Service, path: str, tries: int = TRIES) -> Endpoint:
     Raises:
         CouldNotMeasure: one of the requests had no answer.
     """
-    return Endpoint(path, tuple(ask(service, path) for _ in range(tries)))
+    answers, offsets = [], []
+    for _ in range(tries):
+        answers.append(ask(service, path))
+        if offset := _offset(answers[-1], time.time()):
+            offsets.append(offset)
+    return Endpoint(path, tuple(answers), tuple(offsets))
+
+
+def _offset(answer: Answer, now: float) -> Offset | None:
+    """By the `Date` of an answer, in whole seconds; None without one, or from a cache."""
+    if "age" in answer.headers:
+        return None
+    try:
+        theirs = parsedate_to_datetime(answer.date).timestamp() + _HALF_A_SECOND
+    except ValueError:
+        return None
+    took_s = answer.elapsed_ms / 1000
+    return Offset(theirs - (now - took_s / 2), _HALF_A_SECOND + took_s / 2)
 
 
 def json_object(answer: Answer) -> dict[str, object] | str:
