@@ -135,11 +135,17 @@ ready_needs_a_restart = _behaving(
     {_DRILL: {"ready-again"}},
     ready_needs_restart=True,
 )
-metrics_show_a_series_twice = _behaving(
+_IN_NO_SERIES: Final = (
+    'scrape_samples_post_metric_relabeling{job="orders"}'
+    ' - on () count({job="orders",__name__!~"up|scrape_.*"})'
+)
+metrics_show_a_series_twice = noticed_fault(
     "metrics_show_a_series_twice",
     "/metrics has a duplicate series, as from a second exporter in the same process",
-    {_ENDPOINT: {"duplicates"}},
-    duplicate_series=True,
+    {_ENDPOINT: {"duplicates"}, _JOB: {"collisions"}},
+    lambda levers: levers.behave(duplicate_series=True),
+    noticed=f"{_IN_NO_SERIES} > 0",
+    gone=f"{_IN_NO_SERIES} == 0",
 )
 metrics_claim_to_be_html = _behaving(
     "metrics_claim_to_be_html",

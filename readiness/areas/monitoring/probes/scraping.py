@@ -188,14 +188,20 @@ def usual_scrapes(
     seen = present_targets_of(prometheus, job)
     asked = f"scrape_duration_seconds{{{seen.matchers}}}[{_whole(window_s)}s]"
     by_name = {_instance(target): target for target in seen.targets}
+    fewest = fewest_samples(0.5)
+    series = until(
+        lambda: prometheus.samples(asked),
+        lambda all_: bool(all_) and all(len(points.values) >= fewest for points in all_),
+        within_s=min((fewest + 1) * job.interval_s, _LONGEST_WAIT_S),
+    )
     found = []
-    for points in prometheus.samples(asked):
+    for points in series:
         name = points.labels.get("instance", "")
         if name in by_name:
             durations = [value for _, value in points.values]
             least = percentile_bounds(durations, 0.5).lower
             if least is None:
-                raise _too_few(name, fewest_samples(0.5), f"{prometheus.url}: {asked}")
+                raise _too_few(name, fewest, f"{prometheus.url}: {asked}")
             measured = Measurement(f"median scrape of {name}", least, "s", asked, len(durations))
             found.append((by_name[name], measured))
     return found
