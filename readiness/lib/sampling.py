@@ -93,6 +93,14 @@ def bound_ranks(n: int, q: float) -> tuple[int | None, int | None]:
     return lower, upper
 
 
+def chance_of(successes: int, of: int, share: float) -> float:
+    """The chance of at most so many successes if each has the probability `share`.
+
+    A share is missed with 95 % confidence where the chance is at most 5 %.
+    """
+    return math.fsum(_binomial(of, k, share) for k in range(successes + 1)) if share < 1 else 0.0
+
+
 def fewest_samples(q: float) -> int:
     """The least n that can bound the percentile from above: 59 for a p95, 299 for a p99."""
     return math.ceil(math.log(1 - CONFIDENCE) / math.log(q))

@@ -166,6 +166,12 @@ url = "{url}"
 # Pages that must refuse requests without credentials.
 private = ["/admin/stats"]
 
+# A page that users open, and what they must see there.
+[services.orders.paths.shop]
+path = "/shop"
+contains = ["<h1>Orders</h1>"]
+max_ms = 1000
+
 # Counters that must count exactly the requests sent; no other client sends these requests.
 [services.orders.truth]
 path = "/api/orders/1"

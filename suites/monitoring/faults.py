@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from readiness.reference.system import ReferenceSystem
 
 _HEALTH: Final = "monitoring.health-endpoints[orders]"
+_PATHS: Final = "monitoring.user-paths[orders]"
 _DRILL: Final = "monitoring.ready-tracks-dependency[orders]"
 _ENDPOINT: Final = "monitoring.metrics-endpoint[orders]"
 _TRUTH: Final = "monitoring.metrics-truth[orders]"
@@ -25,7 +26,7 @@ _NOWHERE: Final = "http://127.0.0.1:9"
 _SITE: Final = '{instance=~"https://.*"}'
 _SERIES: Final = 'http_requests_total{job="orders"}'
 # For Prometheus the target is down, and nothing else of it can be judged.
-_DOWN: Final = {_JOB: {"up", "success-share"}, _CAPACITY: set[str]()}
+_DOWN: Final = {_JOB: {"up", "success-share"}, _CAPACITY: set[str](), _TRUTH: set[str]()}
 # Three times the limit of the reference target: clearly slow, but not a timeout.
 _SLOW_MS: Final = 1500
 _ORDERS_DOWN: Final = 'ALERTS{alertname="TargetDown",alertstate="firing",job="orders"}'
@@ -85,6 +86,37 @@ health_names_no_version = _behaving(
     {_HEALTH: {"fields"}},
     body={"/health": '{"status": "ok", "version": ""}'},
 )
+health_says_down = _behaving(
+    "health_says_down",
+    "/health answers 200 whatever its checks say, and one of them fails",
+    {_HEALTH: {"body"}},
+    body={"/health": '{"status": "ok", "version": "1.5.0", "checks": {"db": {"status": "fail"}}}'},
+)
+service_clock_is_behind = _behaving(
+    "service_clock_is_behind",
+    "The clock of the service is 90 s behind: its machine was suspended",
+    {_HEALTH: {"clock"}},
+    clock_behind_s=90,
+)
+users_see_an_error = _behaving(
+    "users_see_an_error",
+    "The page of the shop answers 500, and no health endpoint knows of it",
+    {_PATHS: {"status"}},
+    status={"/shop": 500},
+)
+users_see_another_page = _behaving(
+    "users_see_another_page",
+    "The page of the shop answers 200 with the text of a proxy",
+    {_PATHS: {"content"}},
+    body={"/shop": "<!doctype html><title>Maintenance</title>"},
+    content_type={"/shop": "text/html"},
+)
+users_wait = _behaving(
+    "users_wait",
+    "The page of the shop takes 2 s, and the health endpoints are as quick as before",
+    {_PATHS: {"latency"}},
+    delay_ms={"/shop": 2000},
+)
 ready_is_constant = _behaving(
     "ready_is_constant",
     "/health/ready answers 200 whatever the database does",
@@ -103,11 +135,17 @@ ready_needs_a_restart = _behaving(
     {_DRILL: {"ready-again"}},
     ready_needs_restart=True,
 )
-metrics_show_a_series_twice = _behaving(
+_IN_NO_SERIES: Final = (
+    'scrape_samples_post_metric_relabeling{job="orders"}'
+    ' - on () count({job="orders",__name__!~"up|scrape_.*"})'
+)
+metrics_show_a_series_twice = noticed_fault(
     "metrics_show_a_series_twice",
     "/metrics has a duplicate series, as from a second exporter in the same process",
-    {_ENDPOINT: {"duplicates"}},
-    duplicate_series=True,
+    {_ENDPOINT: {"duplicates"}, _JOB: {"collisions"}},
+    lambda levers: levers.behave(duplicate_series=True),
+    noticed=f"{_IN_NO_SERIES} > 0",
+    gone=f"{_IN_NO_SERIES} == 0",
 )
 metrics_claim_to_be_html = _behaving(
     "metrics_claim_to_be_html",
@@ -145,6 +183,24 @@ successes_are_counted_as_errors = _behaving(
     {_TRUTH: {"false-errors"}},
     count_successes_as_errors=True,
 )
+
+
+@fault(
+    misses={_TRUTH: {"stored"}},
+    story="Prometheus still scrapes an instance that was taken out of service, under its name",
+)
+@contextmanager
+def another_instance_is_scraped(system: "ReferenceSystem") -> Iterator[None]:
+    """It is up, and all of its series are fresh: only nothing that happens moves them."""
+    with system.levers.scrape_a_copy("orders") as port:
+        system.levers.await_targets(lambda found: _is_scraped(found, port))
+        yield
+    system.levers.await_targets(lambda found: not _is_scraped(found, port))
+    system.levers.await_series('up{job="orders"} == 1')
+
+
+def _is_scraped(found: list[dict[str, Any]], port: int) -> bool:
+    return any(f":{port}/" in t["scrapeUrl"] and t["health"] == "up" for t in found)
 
 
 @fault(

@@ -7,6 +7,7 @@ from readiness.areas.monitoring.probes import grafana
 from readiness.areas.monitoring.probes.dashboards import Panel
 from readiness.areas.monitoring.probes.grafana import Grafana
 from readiness.fixtures.grafana import Open, Opened
+from readiness.model.errors import NoData
 
 
 @check(
@@ -39,9 +40,38 @@ def test_dashboard_panels(dashboard: Dashboard, opened: Open, evidence: Evidence
         ),
         at_least(dashboard.min_panels, dashboard.deciding("min_panels")),
     )
+    others = {panel: seen.asker.other_sources(panel.queries) for panel in seen.panels}
+    with evidence.attempt():
+        _require_values(dashboard, seen)
+    with evidence.attempt():
+        _require_prometheus(dashboard, set().union(*others.values()), len(seen.panels))
     for panel in seen.panels:
-        with evidence.attempt():
-            _judge_panel(panel, dashboard, seen, evidence)
+        if not (panel.missing or others[panel]):
+            with evidence.attempt():
+                _judge_panel(panel, dashboard, seen, evidence)
+
+
+def _require_values(dashboard: Dashboard, seen: Opened) -> None:
+    """Raises NoData with all variables that no panel can do without."""
+    missing = sorted({name for panel in seen.panels for name in panel.missing})
+    if missing:
+        raise NoData(
+            f"the variables {', '.join(f'${name}' for name in missing)} have no value",
+            where=dashboard.file or f"dashboard {dashboard.uid}",
+            remedy=f"set them in [grafana.dashboards.{dashboard.name}]: variables = {{ "
+            + ", ".join(f'{name} = "..."' for name in missing)
+            + " }",
+        )
+
+
+def _require_prometheus(dashboard: Dashboard, others: set[str], panels: int) -> None:
+    if others:
+        raise NoData(
+            f"of its {panels} panels some have a data source of the type"
+            f" {', '.join(sorted(others))}, which only Grafana can query",
+            where=dashboard.file or f"dashboard {dashboard.uid}",
+            remedy="declare the dashboard by `uid`, so that Grafana queries it",
+        )
 
 
 def _judge_panel(panel: Panel, dashboard: Dashboard, seen: Opened, evidence: Evidence) -> None:

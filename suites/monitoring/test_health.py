@@ -2,50 +2,92 @@
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.areas.monitoring.config import Drill, Service
-from readiness.areas.monitoring.probes import health
-from readiness.areas.monitoring.probes.health import Drilled, Endpoint
+from readiness.areas.monitoring.probes import health, health_bodies
+from readiness.areas.monitoring.probes.health import Drilled, Endpoint, Offset
 from readiness.lib.guardian import Undo
 from readiness.lib.retry import undisturbed
 from readiness.model.measurement import Limit
 
-_HTML = "text/html"
 _JSON = "application/json"
 
 
 @check(
     "monitoring.health-endpoints",
-    title="Health endpoints answer 200, quickly, and report the running version",
-    failure_title="A health endpoint fails, is slow, or lacks required fields",
+    title="Health endpoints answer 200, quickly, with a body that says the same",
+    failure_title="A health endpoint fails, is slow, says that it is down, or lacks fields",
     core=True,
     explains=("monitoring.ready-tracks-dependency", "deployment.version-uniform"),
     why="""Load balancers, orchestrators and the people on call all act on these three answers.
     A health page that is a login form, a stack trace or a catch-all page keeps a dead instance in
-    service, and without a version it is unclear what is deployed.""",
+    service, and so is one with the status 200 and a body that says DOWN, as balancers read only the
+    status. Without a version it is unclear what is deployed.""",
     fix="""Request the three endpoints:
     curl -si URL/health; curl -si URL/health/ready; curl -si URL/health/live
 503: find the failing dependency in the service's log, and restore it first.
+200 with a body that says DOWN: find the dependency that it names, and answer 503 while it is away
+(Spring: `management.endpoint.health.status.http-mapping`; ASP.NET Core: `ResultStatusCodes`).
 A redirect or HTML: exempt the three paths from the login and from the front end's catch-all page.
 A missing field: add it to the JSON of `health`, or remove it from `health_fields`.
 Slow: keep queries and remote calls out of `live`, and give those in `ready` a short timeout.
+A wrong clock: on the machine of the service (it may be this one), see whether it is synchronized
+    timedatectl status; chronyc tracking
 Other paths: set `health`, `ready` and `live` in [services.NAME].""",
     severity="blocker",
     effect="observe",
     each="service",
-    judgements=("status", "latency", "content-type", "fields"),
+    judgements=("status", "latency", "content-type", "body", "fields", "clock"),
 )
 def test_health_endpoints(service: Service, evidence: Evidence) -> None:
     """Each of the three is requested five times; a path that cannot exist comes first (M14)."""
     evidence.record(health.control(service))
-    _judge_document(_asked(service, service.health, evidence), service, evidence)
-    for path in (service.ready, service.live):
+    paths = (service.health, service.ready, service.live)
+    offsets: list[Offset] = []
+    for path in dict.fromkeys(paths):
         endpoint = _asked(service, path, evidence)
-        if _judge_answers(endpoint, service, evidence):
+        offsets += endpoint.offsets
+        if not _judge_answers(endpoint, service, evidence):
+            continue
+        if path == service.health and service.health_fields:
+            _judge_document(endpoint, service, evidence)
+        else:
             evidence.judge(
                 "content-type",
-                endpoint.media_type(),
-                Limit("!=", _HTML),
+                endpoint.content(),
+                Limit("!=", health.HTML),
                 says=f"{path} answers with an HTML page",
             )
+        _judge_body(endpoint, evidence)
+    if offsets:  # a server need not send a date
+        _judge_clock(min(offsets, key=lambda offset: offset.least_s), service, evidence)
+
+
+def _judge_clock(offset: Offset, service: Service, evidence: Evidence) -> None:
+    direction = "ahead of" if offset.ahead_s > 0 else "behind"
+    evidence.judge(
+        "clock",
+        Measurement(
+            "clock of the service, off by at least",
+            offset.least_s,
+            "s",
+            f"Date of GET {service.url}{service.health}",
+        ),
+        at_most(service.clock_skew_max_s, service.deciding("clock_skew_max_s")),
+        says=f"The clock of the service is {abs(offset.ahead_s):.0f} s {direction} this machine's",
+    )
+
+
+def _judge_body(endpoint: Endpoint, evidence: Evidence) -> None:
+    """What it says is the last answer; a service that is degraded is served, and told."""
+    if health_bodies.is_page(endpoint.last):
+        return
+    said = health_bodies.verdict(endpoint.last)
+    evidence.judge(
+        "body",
+        endpoint.said(said),
+        equal_to(health_bodies.WELL),
+        says=f"{endpoint.path} answers {endpoint.last.status}, and its body says otherwise: {said}",
+        warn_only=health_bodies.is_concerned(endpoint.last),
+    )
 
 
 def _asked(service: Service, path: str, evidence: Evidence) -> Endpoint:
@@ -58,8 +100,6 @@ def _asked(service: Service, path: str, evidence: Evidence) -> Endpoint:
 
 
 def _judge_document(endpoint: Endpoint, service: Service, evidence: Evidence) -> None:
-    if not _judge_answers(endpoint, service, evidence):
-        return
     media = endpoint.media_type()
     document = health.json_object(endpoint.last)
     unreadable = document if isinstance(document, str) else ""

@@ -1,10 +1,15 @@
 """Whether a service's metrics can be read, are correct, and are scraped as agreed."""
 
+from contextlib import ExitStack
+
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.areas.monitoring.config import Service
+from readiness.areas.monitoring.config import Service, Truth
 from readiness.areas.monitoring.probes import scraping, truth
 from readiness.areas.monitoring.probes.scraping import Scraped
+from readiness.areas.monitoring.probes.truth import Counted
 from readiness.config.base.watching import Job
+from readiness.config.models import Config
+from readiness.lib import sampling
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus import exposition as metrics
 from readiness.lib.prometheus.exposition import Exposition, Format
@@ -12,6 +17,8 @@ from readiness.model.errors import NoData
 
 _TEXT_FORMAT = "text/plain; version=0.0.4"
 _SHOWN = 3
+# Of the scrapes that fit into the window: a scrape may be late.
+_WHOLE_WINDOW = 0.9
 
 
 @check(
@@ -35,8 +42,8 @@ No series: register the collectors with the registry that the endpoint exposes."
     each="service",
     judgements=("status", "content-type", "format", "duplicates", "series"),
 )
-def test_metrics_endpoint(service: Service, evidence: Evidence) -> None:
-    """Read once, as strictly as Prometheus reads."""
+def test_metrics_endpoint(service: Service, target: Config, evidence: Evidence) -> None:
+    """Read once, as strictly as Prometheus 2 reads; quoted names as the one that scrapes does."""
     found = metrics.scrape(service)
     source = f"GET {found.url}"
     answered = evidence.judge(
@@ -54,11 +61,13 @@ def test_metrics_endpoint(service: Service, evidence: Evidence) -> None:
         equal_to(_wanted_type(found)),
         says=f"The content type is {sent}, which Prometheus 3 rejects",
     )
+    quoted = tuple(f"{name} is quoted, which Prometheus 2 rejects" for name in found.quoted)
+    problems = found.problems + (quoted if quoted and not _reads_quoted(target) else ())
     evidence.judge(
         "format",
-        Measurement("malformed lines", len(found.problems), "count", source),
+        Measurement("malformed lines", len(problems), "count", source),
         equal_to(0),
-        _first(found.problems),
+        _first(problems),
         says="Prometheus drops the whole scrape because of malformed lines",
     )
     evidence.judge(
@@ -76,6 +85,14 @@ def test_metrics_endpoint(service: Service, evidence: Evidence) -> None:
     )
 
 
+def _reads_quoted(target: Config) -> bool:
+    """Whether the Prometheus of the target accepts quoted names, as it does since 3.0."""
+    if target.prometheus is None:
+        return False
+    with Prometheus(target.prometheus) as watcher:
+        return not watcher.version().startswith(("1.", "2."))
+
+
 def _wanted_type(exposition: Exposition) -> str:
     readable = exposition.format is not Format.UNKNOWN
     return exposition.content_type if readable else _TEXT_FORMAT
@@ -87,11 +104,12 @@ def _first(found: tuple[str, ...]) -> str:
 
 @check(
     "monitoring.metrics-truth",
-    title="Counters count exactly the requests that were sent",
-    failure_title="A counter does not count what happened",
+    title="Counters count exactly the requests that were sent, also in Prometheus",
+    failure_title="A counter does not count what happened, or Prometheus does not see it",
     why="""Alerts and dashboards are only as true as the counters under them. A counter that is
     kept for each worker process, counted twice by two middlewares, or never incremented where a
-    request fails, looks alive on every graph and hides the outage it is meant to show.""",
+    request fails, looks alive on every graph and hides the outage it is meant to show. The same is
+    true of a decommissioned instance that Prometheus still scrapes in place of the live one.""",
     fix="""Repeat it by hand, with the path and series of [services.NAME.truth]:
     curl -s URL/metrics | grep COUNTER
     curl -so /dev/null URL/PATH
@@ -100,18 +118,55 @@ Too few: several worker processes without a shared registry (Python: set PROMETH
     and use MultiProcessCollector), or `url` is a load balancer: use the address of one instance.
 Too many: the middleware is installed twice, or another client requests that path.
 Errors not counted: count in `finally`, or outside of the handler that turns errors into answers.
-Successes counted as errors: count by the status that was sent, or select it in `error_counter`.""",
+Successes counted as errors: count by the status that was sent, or select it in `error_counter`.
+Not in Prometheus: compare what it scrapes with `url`, and correct `scrape_configs`:
+    curl -s PROMETHEUS/api/v1/targets?state=active | grep -o '"scrapeUrl":"[^"]*"'""",
     severity="major",
     effect="write",
     each="service",
     needs="truth",
-    judgements=("requests", "errors", "false-errors"),
+    judgements=("requests", "errors", "false-errors", "stored"),
 )
-def test_metrics_truth(service: Service, evidence: Evidence) -> None:
+def test_metrics_truth(service: Service, target: Config, evidence: Evidence) -> None:
     """The probe makes sure that there is no other traffic on these series."""
     plan = service.truth
     assert plan, "`needs` of the check"
-    counted = truth.measure(service, plan)
+    with ExitStack() as stack:
+        watcher = stack.enter_context(Prometheus(target.prometheus)) if target.prometheus else None
+        before = _stored_before(watcher, plan, evidence)
+        counted = truth.measure(service, plan)
+        _judge_counters(counted, plan, evidence)
+        # Where the service counts nothing, that is the finding.
+        if watcher and before is not None and counted.requests > 0:
+            with evidence.attempt():
+                _judge_stored(watcher, plan, before, counted.requests, evidence)
+
+
+def _stored_before(watcher: Prometheus | None, plan: Truth, evidence: Evidence) -> float | None:
+    with evidence.attempt():
+        return truth.stored(watcher, plan.counter) if watcher else None
+    return None
+
+
+def _judge_stored(
+    watcher: Prometheus, plan: Truth, before: float, sent: float, evidence: Evidence
+) -> None:
+    moved = truth.stored_increase(watcher, plan.counter, before, sent)
+    evidence.judge(
+        "stored",
+        Measurement(
+            f"increase in Prometheus for {sent:g} requests of {plan.path}",
+            moved,
+            "count",
+            f"{watcher.url}: sum({plan.counter})",
+        ),
+        at_least(sent),
+        says=f"The service counted {sent:g} requests, and Prometheus {moved:g}: it scrapes another"
+        " instance under this name",
+    )
+
+
+def _judge_counters(counted: Counted, plan: Truth, evidence: Evidence) -> None:
     good, bad = f"{plan.requests} requests of {plan.path}", f"{plan.errors} of {plan.error_path}"
     for key, name, sent, moved, expected, selector in (
         ("requests", "requests", good, counted.requests, plan.requests, plan.counter),
@@ -155,7 +210,11 @@ An exporter does not reach its target: correct its password, its privileges or t
     curl -s EXPORTER/metrics | grep -E 'pg_up|_scrape_error'
 A required metric is missing or old: compare its source with Prometheus, and initialize counters
 with zero before the first event:
-    curl -s TARGET/metrics | grep METRIC; count by (__name__) ({job="NAME"})""",
+    curl -s TARGET/metrics | grep METRIC; count by (instance) (METRIC{job="NAME"})
+Samples in no series: `labeldrop` and `replacement` in `metric_relabel_configs` must leave what
+distinguishes series; drop whole series instead (`action: drop`):
+    rate(prometheus_target_scrapes_sample_duplicate_timestamp_total[5m])
+Scraped twice: remove one of the two jobs, or one of ServiceMonitor and PodMonitor.""",
     severity="blocker",
     effect="observe",
     each="job",
@@ -169,6 +228,8 @@ with zero before the first event:
         "exporter",
         "metric",
         "metric-age",
+        "collisions",
+        "once",
     ),
 )
 def test_scrape_jobs(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
@@ -193,6 +254,9 @@ def test_scrape_jobs(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
     for selector in job.required_metrics:
         with evidence.attempt():
             _judge_metric(job, selector, watcher, evidence)
+    if seen.well:
+        with evidence.attempt():
+            _judge_storage(job, watcher, evidence)
 
 
 def _judge_targets(seen: Scraped, source: str, evidence: Evidence) -> None:
@@ -233,12 +297,25 @@ def _judge_interval(
 
 
 def _judge_success_share(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
+    """A history that is shorter than the window decides only what it can."""
     settings = watcher.settings
     shares = scraping.availability(watcher, job, settings.window_s)
+    worst = min(shares, key=lambda share: float(share.value))
+    whole = worst.samples >= _WHOLE_WINDOW * settings.window_s / job.interval_s
+    good, least = round(float(worst.value) * worst.samples), settings.up_min_share
+    chance = sampling.chance_of(good, worst.samples, least)
+    # One failure is that of a start, however few scrapes there are.
+    unclear = chance > 1 - sampling.CONFIDENCE or worst.samples - good == 1
+    if good < least * worst.samples and not whole and unclear:
+        raise NoData(
+            f"{good} of {worst.samples} {worst.name}: too few scrapes to decide on {least:.0%}",
+            where=worst.source,
+            remedy=f"run the gate when Prometheus has scraped it for {settings.window_s:g} s",
+        )
     evidence.judge(
         "success-share",
-        min(shares, key=lambda share: float(share.value)),
-        at_least(settings.up_min_share, settings.deciding("up_min_share")),
+        worst,
+        at_least(least, settings.deciding("up_min_share")),
         f"within the last {settings.window_s:g} s",
     )
 
@@ -261,20 +338,41 @@ def _judge_exporter(
 
 
 def _judge_metric(job: Job, selector: str, watcher: Prometheus, evidence: Evidence) -> None:
-    """It exists, with a sample no older than two intervals and one timeout."""
+    """Each target exposes it, with a sample no older than two intervals and one timeout."""
     setting = job.deciding("required_metrics")
-    seen, age = scraping.age_of(watcher, job, selector)
+    found = scraping.exposed(watcher, job, selector)
+    targets = len(found.seen.targets)
+    source = f"{selector} of {found.seen.matchers}"
     evidence.judge(
         "metric",
         Measurement(
-            f"series of {selector}",
-            age.samples if age else 0,
-            "count",
-            f"{selector} of {seen.matchers}",
+            f"targets without {selector}", len(found.missing), "count", source, samples=targets
         ),
-        at_least(1, setting),
-        f"targets of the job {job.name} are up, and do not expose it",
+        equal_to(0, setting),
+        f"the job {job.name} is up: {', '.join(found.missing[:_SHOWN])}",
+        says=f"{len(found.missing)} of {targets} targets that are up do not expose {selector}",
     )
-    if age:
-        limit = max(scraping.freshest_s(target) for target in seen.targets)
-        evidence.judge("metric-age", age, at_most(limit, setting), "it is no longer exposed")
+    if found.age:
+        limit = max(scraping.freshest_s(target) for target in found.seen.targets)
+        evidence.judge("metric-age", found.age, at_most(limit, setting), "it is no longer exposed")
+
+
+def _judge_storage(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
+    """What a scrape got is stored, and stored once."""
+    for lost in scraping.thrown_away(watcher, job):
+        evidence.judge(
+            "collisions",
+            lost,
+            equal_to(0),
+            "relabeling made several series one, the target exposes a series twice, or a time of"
+            " its own is too old",
+        )
+    again = scraping.twice(watcher, job)
+    evidence.judge(
+        "once",
+        again,
+        equal_to(0),
+        f"also as {again.source}",
+        says=f"{again.value} targets of the job {job.name} are scraped a second time, and every sum"
+        " counts them twice",
+    )

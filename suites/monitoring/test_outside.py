@@ -1,10 +1,11 @@
 """What is seen from outside: addresses and their certificates, private pages, errors."""
 
-from readiness import Evidence, at_least, check, equal_to
-from readiness.areas.monitoring.config import ErrorTracker, Service
-from readiness.areas.monitoring.probes import outside
+from readiness import Evidence, at_least, at_most, check, equal_to
+from readiness.areas.monitoring.config import ErrorTracker, Service, UserPath
+from readiness.areas.monitoring.probes import health, outside
 from readiness.config.base.watching import BlackboxProbe
 from readiness.lib.prometheus import Prometheus
+from readiness.lib.retry import undisturbed
 from readiness.model.measurement import Measurement
 
 
@@ -41,6 +42,56 @@ def test_blackbox_probes(probe: BlackboxProbe, watcher: Prometheus, evidence: Ev
                 at_least(probe.certificate_min_days, probe.deciding("certificate_min_days")),
                 says=f"The certificate of {probe.instance} ends in {days.value:.1f} d",
             )
+
+
+@check(
+    "monitoring.user-paths",
+    title="The paths that users take answer with the right content, in time",
+    failure_title="A path that users take fails, is slow, or shows something else",
+    why="""A health endpoint is green while every page behind it shows an error with the status 200,
+    the page of a proxy, or nothing for two seconds: it does not take the way that users take.""",
+    fix="""Request it as a user does, from outside:
+    curl -so /tmp/page -w '%{http_code} %{time_total}\\n' 'URL/PATH'; head -c 500 /tmp/page
+A wrong status or content: compare it with the previous release, and look at the service's log.
+Slow: find the slow call in its traces, or what the gateway adds by requesting the instance itself.
+A text that changes with the content: set `contains` in [services.NAME.paths.NAME] to one that
+stays, as a heading or the name of a field.""",
+    severity="blocker",
+    effect="observe",
+    each="service",
+    needs="paths",
+    judgements=("status", "content", "latency"),
+)
+def test_user_paths(service: Service, evidence: Evidence) -> None:
+    """Each path is requested five times; a busy machine excuses a latency, but nothing else."""
+    for taken in service.paths.values():
+        with evidence.attempt():
+            _judge_path(service, taken, evidence)
+
+
+def _judge_path(service: Service, taken: UserPath, evidence: Evidence) -> None:
+    asked = undisturbed(
+        lambda: health.endpoint(service, taken.path),
+        lambda found: found.median_ms <= taken.max_ms,
+        evidence.record,
+    )
+    good, every = asked.times(taken.status), len(asked.answers)
+    if not evidence.judge(
+        "status",
+        good,
+        equal_to(every, taken.deciding("status")),
+        str(asked.worst),
+        says=f"{taken.path} answered {taken.status} to {good.value} of {every} requests",
+    ):
+        return
+    lacking = asked.lacking(taken.contains)
+    evidence.judge(
+        "content",
+        lacking,
+        equal_to(health.NOTHING, taken.deciding("contains")),
+        says=f"{taken.path} answers {taken.status} without the text {lacking.value!r}",
+    )
+    evidence.judge("latency", asked.latency(), at_most(taken.max_ms, taken.deciding("max_ms")))
 
 
 @check(

@@ -142,7 +142,7 @@ def _judge_duration(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
 
 
 def _judge_time(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
-    """By the median scrape, so that one disturbed scrape does not fail."""
+    """By the least that the median scrape takes, so that disturbed scrapes do not fail."""
     settings = watcher.settings
     shares = [
         Measurement(
@@ -150,6 +150,7 @@ def _judge_time(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
             float(median.value) / target.interval_s,
             "ratio",
             median.source,
+            median.samples,
         )
         for target, median in scraping.usual_scrapes(watcher, job, settings.window_s)
     ]
@@ -157,7 +158,7 @@ def _judge_time(job: Job, watcher: Prometheus, evidence: Evidence) -> None:
         "scrape-time",
         max(shares, key=lambda share: float(share.value)),
         at_most(settings.overhead_max_share, settings.deciding("overhead_max_share")),
-        f"the median scrape of the job {job.name}, by its interval",
+        f"the median scrape of the job {job.name}, by its interval (lower 95 % bound)",
     )
 
 

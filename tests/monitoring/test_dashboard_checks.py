@@ -103,6 +103,33 @@ def test_broken_query_fails_even_if_panel_may_be_empty(tmp_path: Path, prometheu
     assert found.startswith("points of the panel 'rate('")
 
 
+def test_dashboard_as_exported_is_resolved_from_prometheus(tmp_path: Path, prometheus: str) -> None:
+    source = {"type": "prometheus", "uid": "${DS_PROMETHEUS}"}
+    asked = document('good_total{job="$job", instance=~"$instance"}', 'gone{job="$job"}')
+    for panel in asked["panels"]:
+        panel["datasource"] = source
+    asked["__inputs"] = [{"name": "DS_PROMETHEUS", "type": "datasource", "pluginId": "prometheus"}]
+    job = {"name": "job", "type": "query", "query": {"query": "label_values(good_total, job)"}}
+    instance = {
+        "name": "instance", "type": "query", "multi": True, "includeAll": True, "current": {},
+        "query": 'label_values(good_total{job="$job"}, instance)',
+    }  # fmt: skip
+    asked["templating"] = {"list": [job, instance]}
+    found = from_file(tmp_path, prometheus, asked)
+
+    assert found.startswith("points of the panel 'gone{job=")
+    assert found.count("points of the panel") == 1
+
+
+def test_all_variables_without_a_value_are_told_at_once(tmp_path: Path, prometheus: str) -> None:
+    asked = document("up", "$a", "$b", "$a $b")
+    asked["templating"] = {"list": [{"name": name, "type": "query"} for name in "ab"]}
+    with pytest.raises(NoData, match=r"the variables \$a, \$b have no value") as problem:
+        from_file(tmp_path, prometheus, asked)
+    assert 'variables = { a = "...", b = "..." }' in problem.value.remedy
+    assert from_file(tmp_path, prometheus, asked, variables={"a": "up", "b": "+ 1"}).count("1") == 0
+
+
 def test_too_few_panels_fail(tmp_path: Path, prometheus: str) -> None:
     found = from_file(tmp_path, prometheus, document("up"), min_panels=11)
 
@@ -111,7 +138,9 @@ def test_too_few_panels_fail(tmp_path: Path, prometheus: str) -> None:
 
 def test_other_data_source_than_prometheus_needs_grafana(tmp_path: Path, prometheus: str) -> None:
     asked = document("x", datasource={"type": "loki", "uid": "l"})
-    with pytest.raises(NoData, match="the data source of query A is of the type loki"):
+    with pytest.raises(
+        NoData, match="a data source of the type loki, which only Grafana can query"
+    ):
         from_file(tmp_path, prometheus, asked)
 
 

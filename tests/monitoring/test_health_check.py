@@ -2,6 +2,8 @@
 
 import json
 import threading
+import time
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -46,7 +48,10 @@ def test_healthy_service_passes_with_its_latencies() -> None:
         ("/health", Reply('{"status": 1, "version": 1}', content_type=""), "content type none"),
         ("/health/ready", Reply("{}", 500), "/health/ready answered 200 to 0 of 5"),
         ("/health/ready", Reply(status=301, headers={"Location": "/"}), "answered 301 to /"),
-        ("/health/live", Reply("{}", 204), "/health/live answered 200 to 0 of 5"),
+        ("/health/live", Reply("{}", 206), "/health/live answered 200 to 0 of 5"),
+        ("/health/live", Reply("<!DOCTYPE html><p>", content_type=""), "answers with an HTML"),
+        ("/health/ready", Reply('{"status":"DOWN"}'), "its body says otherwise: status is DOWN"),
+        ("/health", Reply('{"status":"up","version":"1","db":"down"}'), "otherwise: db is down"),
         ("/health/live", Reply("<p>", content_type="Text/HTML; charset=x"), "answers with an HTML"),
     ],
 )  # fmt: skip
@@ -90,7 +95,7 @@ def test_latency_above_the_limit_fails() -> None:
 def test_other_content_types_of_json_pass(content_type: str) -> None:
     with MonitoredService() as server:
         server.routes["/health"] = Reply(
-            json.dumps({"status": False, "version": 0}), content_type=content_type
+            json.dumps({"status": 0, "version": False}), content_type=content_type
         )
         assert misses(judged(server.service())) == ""
 
@@ -101,6 +106,47 @@ def test_ready_and_live_may_answer_plain_text() -> None:
             "ok", content_type="text/plain"
         )
         assert misses(judged(server.service())) == ""
+
+
+def test_empty_answers_and_a_health_page_without_fields_pass() -> None:
+    with MonitoredService() as server:
+        server.routes["/health"] = Reply("ok", content_type="text/plain")
+        server.routes["/health/ready"] = Reply("", 204, content_type="")
+        server.routes["/health/live"] = Reply("", content_type="")
+        assert misses(judged(server.service(health_fields=[]))) == ""
+
+
+@pytest.mark.parametrize(
+    ("off_s", "more", "expected"),
+    [
+        (-90, {}, "The clock of the service is 90 s behind this machine's; limit 5 s"),
+        (90, {}, "s ahead of this machine's"),
+        (-90, {"Age": "90"}, ""),  # a cache in front of it
+        (0, {}, ""),
+    ],
+)
+def test_clock_of_the_service_is_judged_by_its_date(
+    off_s: float, more: dict[str, str], expected: str
+) -> None:
+    date = formatdate(time.time() + off_s, usegmt=True)
+    with MonitoredService() as server:
+        server.dates = False
+        for path in ("/health/ready", "/health/live"):
+            server.routes[path] = Reply("{}", headers={"Date": date, **more})
+        body = '{"status": "ok", "version": "1"}'
+        server.routes["/health"] = Reply(body, headers={"Date": date, **more})
+        found = misses(judged(server.service()))
+
+    assert expected in found if expected else found == ""
+
+
+def test_degraded_service_only_warns() -> None:
+    with MonitoredService() as server:
+        server.routes["/health/ready"] = Reply('{"status":"warn","checks":{"mail":"fail"}}')
+        evidence = judged(server.service())
+
+    assert misses(evidence) == ""
+    assert "its body says otherwise: checks.mail is fail" in evidence.warnings[0]
 
 
 def test_a_catch_all_page_is_an_error() -> None:

@@ -1,15 +1,18 @@
 """monitoring.metrics-endpoint and metrics-truth against a real server."""
 
+import json
 from collections.abc import Callable
 
 import pytest
 
 from readiness.areas.monitoring.config import Service, Truth
 from readiness.areas.monitoring.probes import truth as truth_probe
+from readiness.config.base.watching import Prometheus as Settings
+from readiness.config.models import Config
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.evidence import Evidence
-from tests.support.monitored_service import TEXT_FORMAT, MonitoredService, misses, suite
-from tests.support.small_servers import Reply
+from tests.support.monitored_service import TEXT_FORMAT, MonitoredService, missed, misses, suite
+from tests.support.small_servers import Reply, SmallServer
 
 pytestmark = pytest.mark.contract
 
@@ -20,16 +23,69 @@ def _counts_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(truth_probe, "_SETTLE_S", 0.5)
 
 
+TARGET = Config.model_validate({"target": {"name": "t"}})
+
+
 def endpoint(service: Service) -> Evidence:
     evidence = Evidence()
-    suite("monitoring.test_metrics").test_metrics_endpoint(service, evidence)
+    suite("monitoring.test_metrics").test_metrics_endpoint(service, TARGET, evidence)
     return evidence
 
 
-def counters(service: Service) -> Evidence:
+def counters(service: Service, prometheus: Settings | None = None) -> Evidence:
     evidence = Evidence()
-    suite("monitoring.test_metrics").test_metrics_truth(service, evidence)
+    target = TARGET.model_copy(update={"prometheus": prometheus})
+    suite("monitoring.test_metrics").test_metrics_truth(service, target, evidence)
     return evidence
+
+
+def stub(*values: float) -> SmallServer:
+    """A Prometheus in which the counter of the requests has one value after the other."""
+    left = [*values]
+    labels = {"job": "orders", "instance": "a:1"}
+    target = {
+        "labels": labels, "scrapePool": "orders", "scrapeUrl": "http://a:1/metrics", "health": "up",
+        "lastScrape": "2026-01-01T00:00:00Z", "lastScrapeDuration": 0.1,
+        "scrapeInterval": "100ms", "scrapeTimeout": "100ms",
+    }  # fmt: skip
+
+    def query() -> Reply:
+        value = left.pop(0) if len(left) > 1 else left[0]
+        result = [{"metric": labels, "value": [1, str(value)]}] if value >= 0 else []
+        data = {"resultType": "vector", "result": result}
+        return Reply(json.dumps({"status": "success", "data": data}))
+
+    targets = Reply(json.dumps({"status": "success", "data": {"activeTargets": [target]}}))
+    return SmallServer({"/api/v1/query": query, "/api/v1/targets?state=active": targets})
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ((5, 5, 5, 12), ""),
+        ((5, 5, 40), ""),
+        ((5,), "counted 7 requests, and Prometheus 0: it scrapes another instance"),
+        ((5, 5, 8), "counted 7 requests, and Prometheus 3"),
+    ],
+)
+def test_requests_must_be_seen_in_prometheus(
+    values: tuple[float, ...], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(truth_probe, "_SLACK_S", 0.2)
+    with MonitoredService() as server, stub(*values) as prometheus:
+        evidence = counters(server.service(), Settings(url=prometheus.url))
+
+    assert missed(evidence) == ({"stored"} if expected else set())
+    assert expected in misses(evidence)
+
+
+def test_counter_that_prometheus_does_not_have_is_an_error() -> None:
+    with (
+        MonitoredService() as server,
+        stub(-1) as prometheus,
+        pytest.raises(NoData, match="Prometheus has no series hits_total"),
+    ):
+        misses(counters(server.service(), Settings(url=prometheus.url)))
 
 
 def truth(**changes: object) -> Truth:

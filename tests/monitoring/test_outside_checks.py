@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from readiness.areas.monitoring.config import ErrorTracker, Service
+from readiness.areas.monitoring.config import ErrorTracker, Service, UserPath
 from readiness.lib import retry
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
 from readiness.model.evidence import Evidence
 from readiness.model.secrets import Secret
-from tests.support.monitored_service import misses, suite
+from tests.support.monitored_service import MonitoredService, missed, misses, suite
 from tests.support.small_servers import Reply, SmallServer
 
 pytestmark = pytest.mark.contract
@@ -158,3 +158,28 @@ def test_invalid_dsn_is_an_error_that_does_not_repeat_it(tracker: Tracker, dsn: 
     with pytest.raises(CouldNotMeasure, match="is not a valid DSN") as problem:
         track(tracker, dsn=Secret(dsn))
     assert "example.com/" not in str(problem.value).replace("sentry.example.com/", "")
+
+
+@pytest.mark.parametrize(
+    ("reply", "changes", "key", "expected"),
+    [
+        (Reply("<h1>Shop</h1>"), {}, None, ""),
+        (Reply("<h1>Shop</h1>", 404), {"status": 404}, None, ""),
+        (Reply("<h1>Shop</h1>", 500), {}, "status", "/ answered 200 to 0 of 5 requests"),
+        (Reply(status=302, headers={"Location": "/login"}), {}, "status", "302 to /login"),
+        (Reply("<h1>502</h1>"), {}, "content", "/ answers 200 without the text 'Shop'"),
+        (Reply("Shop"), {"max_ms": 1e-6}, "latency", "median latency of /"),
+    ],
+)
+def test_path_of_users_is_judged_by_what_they_see(
+    reply: Reply, changes: dict[str, object], key: str | None, expected: str
+) -> None:
+    taken = {"name": "home", "path": "/", "contains": ["Shop"], "max_ms": 10_000.0} | changes
+    with MonitoredService() as server:
+        server.routes["/"] = reply
+        evidence = Evidence()
+        service = server.service(paths={"home": UserPath.model_validate(taken)})
+        suite("monitoring.test_outside").test_user_paths(service, evidence)
+
+    assert missed(evidence) == ({key} if key else set())
+    assert expected in misses(evidence)

@@ -8,10 +8,11 @@ import pytest
 import yaml
 
 from readiness.areas.monitoring.config import Dashboard
-from readiness.areas.monitoring.probes.dashboards import Panel, fill_in, panels_of
+from readiness.areas.monitoring.probes.dashboards import Panel, panels_of
 from readiness.areas.monitoring.probes.grafana import own_variables
 from readiness.areas.monitoring.probes.server import Promise
 from readiness.areas.monitoring.probes.server import read as read_retention
+from readiness.areas.monitoring.probes.variables import Lookup, fill_in
 from readiness.areas.monitoring.reference.watched import (
     count_panels,
     keep_panels,
@@ -98,7 +99,7 @@ def test_variables_are_replaced_in_queries_and_data_sources() -> None:
             variable("source", "uid1", type="datasource"),
         ],
     )
-    assert expressions(found) == ['x{job="api",env=~"(a\\.b|c)"} / api']
+    assert expressions(found) == ['x{job="api",env=~"(a\\\\.b|c)"} / api']
     assert found[0].queries[0].source.uid == "uid1"
 
 
@@ -120,9 +121,8 @@ def test_configured_value_overrides_the_saved_one() -> None:
 
 
 def test_variable_without_a_value_is_named() -> None:
-    with pytest.raises(NoData, match=r"the variable \$v has no value") as problem:
-        read(panel("p", "$v"), variables=[variable("v", "")])
-    assert 'variables = { v = "..." }' in problem.value.remedy
+    (found,) = read(panel("p", "$v"), variables=[variable("v", ""), variable("unused", "")])
+    assert found.missing == {"v"}
 
 
 def test_builtin_variables_and_regex_groups_are_kept() -> None:
@@ -148,9 +148,88 @@ def test_invalid_dashboard_is_rejected(document: object) -> None:
         panels_of(document, variables={}, library=library, where="d.json")
 
 
+LABELS = {
+    ("", "job"): ["node", "api"],
+    ('up{job="api"}', "instance"): ["a.b:1", "c:2"],
+    ("", "__name__"): ["up", "node_load1"],
+}
+LOOKUP = Lookup(
+    lambda selector, label: LABELS.get((selector, label), []),
+    lambda: ["job", "instance"],
+    lambda expression: [f'{expression}{{disk="sda"}} 1 5', f'{expression}{{disk="sdb"}} 2 5'],
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"query": "label_values(job)"}, "api"),
+        ({"query": {"query": "label_values(job)", "refId": "A"}}, "api"),
+        ({"definition": "label_values(job)"}, "api"),
+        ({"query": "label_values(job)", "current": {"value": "node"}}, "node"),
+        ({"query": "label_values(job)", "current": {"value": "of another system"}}, "api"),
+        ({"query": "label_values(job)", "regex": "/^n.*/"}, "node"),
+        ({"query": "label_values(job)", "regex": "/(?<value>.)o.*/"}, "n"),
+        ({"query": "label_values(job)", "includeAll": True}, "(api|node)"),
+        ({"query": "label_values(job)", "includeAll": True, "allValue": ".+"}, ".+"),
+        ({"query": 'label_values(up{job="$job"}, instance)', "multi": True}, "a.b:1"),
+        ({"query": 'label_values(up{job="$job"}, instance)', "includeAll": True},
+         r"(a\\.b:1|c:2)"),
+        ({"query": "label_values(nothing, shard)"}, ""),
+        ({"query": "label_values(nothing, shard)", "includeAll": True}, ".*"),
+        ({"query": "label_names()"}, "instance"),
+        ({"query": "metrics(node_)"}, "node_load1"),
+        ({"query": "query_result(topk(1, x))", "regex": '/.*disk="([^"]+)".*/'}, "sda"),
+        ({"type": "custom", "query": "5m,10m"}, "5m"),
+        ({"type": "custom", "query": "five : 5m, ten : 10m"}, "5m"),
+        ({"type": "custom", "query": "a,b", "includeAll": True}, ".*"),
+        ({"type": "interval", "query": "1m,5m", "current": {"value": "$__auto_interval_v"}}, "1m"),
+        ({"type": "textbox", "query": ""}, ""),
+        ({"type": "adhoc"}, ""),
+    ],
+)  # fmt: skip
+def test_variable_has_the_value_that_grafana_selects(
+    changes: dict[str, object], expected: str
+) -> None:
+    variables = [variable("job", "api"), variable("v", "") | changes]
+    document = {"panels": [panel("p", "$v")], "templating": {"list": variables}}
+    (found,) = panels_of(document, variables={}, library=library, where="d", lookup=LOOKUP)
+
+    assert (found.missing, found.queries[0].expr) == (frozenset(), expected)
+
+
+@pytest.mark.parametrize("source", ["${DS_P}", {"uid": "${DS_P}"}, {"uid": "$v", "type": "loki"}])
+def test_data_source_of_an_export_needs_no_value(source: object) -> None:
+    inputs = [{"name": "DS_P", "type": "datasource", "pluginId": "loki"}]
+    inputs += [{"name": "VAR_X", "type": "constant", "value": "7"}]
+    variables = [variable("v", "", type="datasource", query="prometheus")]
+    document = {
+        "__inputs": inputs,
+        "panels": [panel("p", "${VAR_X}", datasource=source)],
+        "templating": {"list": variables},
+    }
+    (found,) = panels_of({"dashboard": document}, variables={}, library=library, where="d")
+
+    query = found.queries[0]
+    assert (query.expr, query.source.type, query.source.uid) == ("7", "loki", "")
+
+
+def test_query_without_text_is_not_run() -> None:
+    asked = panel("p", "up", "")
+    asked["targets"].append({"refId": "C", "format": "table", "datasource": "P"})
+    words = panel("words", "up") | {"type": "text", "id": "a"}
+
+    assert expressions(read(asked, words)) == ["up"]
+
+
+def test_dashboard_of_the_second_schema_is_rejected() -> None:
+    with pytest.raises(NoData, match="its schema is version 2"):
+        panels_of({"elements": {}, "layout": {}}, variables={}, library=library, where="d")
+
+
 def test_rate_interval_has_at_least_four_scrapes() -> None:
     short = own_variables(window_s=300, step_s=5, scrape_s=5)
-    assert fill_in("x[$__rate_interval] $__interval ${__range_s}", short, "") == "x[20s] 5s 300"
+    assert fill_in("x[$__rate_interval] $__interval ${__range_s}", short) == "x[20s] 5s 300"
     long = own_variables(window_s=36000, step_s=360, scrape_s=30)
     assert long["__rate_interval"] == "390s"
 

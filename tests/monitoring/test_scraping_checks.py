@@ -1,6 +1,7 @@
 """The checks of scraping, of Prometheus itself and of probes from outside, on a real one."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,11 +47,13 @@ def place() -> str:
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory, place: str) -> Iterator[Settings]:
     """A Prometheus with a job that is up, one that is down, and one with a target of each kind."""
-    with SmallServer({"/metrics": Reply(EXPOSED, content_type=TEXT_FORMAT)}) as server:
+    page = Reply(EXPOSED, content_type=TEXT_FORMAT)
+    with SmallServer({"/metrics": page, "/metrics?n=1": page}) as server:
         good = server.url.removeprefix("http://")
         jobs = {"good": [good], "down": [place], "mixed": [good, place]}
         folder: Path = tmp_path_factory.mktemp("prometheus")
-        with real_prometheus.running(folder, jobs) as url:
+        more = {"mixed": {"params": {"n": ["1"]}}}
+        with real_prometheus.running(folder, jobs, more=more) as url:
             settings = real_prometheus.settings(url)
             with Prometheus(settings) as client:
                 assert eventually(lambda: scraped(client) == 4, 60)
@@ -93,7 +96,7 @@ def test_healthy_job_passes(watcher: Prometheus) -> None:
     assert misses(evidence) == ""
     assert {m.key for m in evidence.measurements} == {
         *("targets", "up", "last-scrape", "success-share", "interval", "look-back"),
-        *("exporter", "metric", "metric-age"),
+        *("exporter", "metric", "metric-age", "collisions", "once"),
     }
 
 
@@ -148,6 +151,34 @@ def test_old_last_scrape_fails(watcher: Prometheus, monkeypatch: pytest.MonkeyPa
     assert "; limit 3 s: two intervals of 1s and one timeout of 1s" in misses(evidence)
 
 
+@pytest.mark.parametrize(
+    ("good", "of", "window_s", "undecided"),
+    [
+        (29, 30, 3600.0, True),  # one failure after a start proves nothing about 99 %
+        (3, 4, 3600.0, True),
+        (2, 4, 3600.0, False),
+        (20, 30, 3600.0, False),
+        (0, 3, 3600.0, False),
+        (29, 30, 30.0, False),  # the whole window
+    ],
+)
+def test_short_history_decides_only_what_it_can(
+    watched: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    good: int,
+    of: int,
+    window_s: float,
+    undecided: bool,
+) -> None:
+    share = Measurement("scrapes of a that succeeded", good / of, "ratio", "q", of)
+    monkeypatch.setattr(scraping, "availability", lambda *_: [share])
+    with Prometheus(watched.model_copy(update={"window_s": window_s})) as client:
+        evidence = judged("metrics.scrape_jobs", client, job=job("good"))
+
+    assert missed(evidence) == (set() if undecided else {"success-share"})
+    assert ("too few scrapes to decide on 99%" in str(evidence.lost)) is undecided
+
+
 def test_window_with_too_few_scrapes_is_an_error(watched: Settings) -> None:
     short = watched.model_copy(update={"window_s": 1.0})
     with Prometheus(short) as client, pytest.raises(NoData, match="fewer than 3 times"):
@@ -158,13 +189,92 @@ def test_missing_required_metric_fails(watcher: Prometheus) -> None:
     there = job("good", required_metrics=["good_total", 'good_total{job="good"}'])
     assert scrape(watcher, there) == ""
     found = scrape(watcher, job("good", required_metrics=["good_totel"]))
-    assert found.startswith("series of good_totel: 0; at least 1 required (`.required_metrics`): ")
+    assert found.startswith("1 of 1 targets that are up do not expose good_totel")
+
+
+SHOPS = "# TYPE orders_total counter\n" + "".join(
+    f'orders_total{{shop="{n}"}} {n}\n' for n in range(9)
+)
+RELABELED = {
+    "dropped": [{"action": "labeldrop", "regex": "shop"}],
+    "moved": [{"target_label": "instance", "replacement": "shop"}],
+    "fewer": [{"source_labels": ["shop"], "regex": "[1-4]", "action": "drop"}],
+}
+
+
+@pytest.fixture(scope="module")
+def relabeled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """A Prometheus with jobs that store what they scrape in different ways."""
+    pushed = 'pushed_total{job="batch",instance="b"} 1\n'
+    stamped = "old_total 1 1500000000000\nnew_total 2\n"
+    pages = {"/metrics": SHOPS, "/one": "lag 1\n", "/pushed": pushed, "/stamped": stamped}
+    routes = {path: Reply(body, content_type=TEXT_FORMAT) for path, body in pages.items()}
+    with SmallServer(routes) as server:
+        place = server.url.removeprefix("http://")
+        other = place.replace("127.0.0.1", "localhost")
+        more: dict[str, dict[str, object]] = {
+            name: {"metric_relabel_configs": rules} for name, rules in RELABELED.items()
+        }
+        for number, name in enumerate(more):  # each another address, or they are scraped twice
+            more[name]["params"] = {"n": [str(number)]}
+        path = {"source_labels": ["__address__"], "target_label": "__metrics_path__"}
+        more["replicas"] = {"relabel_configs": [
+            {**path, "regex": "127.*", "replacement": "/one"},
+            {**path, "regex": "local.*", "replacement": "/stamped"},
+        ]}  # fmt: skip
+        more["honored"] = {"honor_labels": True, "metrics_path": "/pushed"}
+        more["again"] = {"metrics_path": "/one"}
+        jobs = {name: [place] for name in (*more, "plain")} | {"replicas": [place, other]}
+        server.routes.update({f"/metrics?n={n}": routes["/metrics"] for n in range(3)})
+        with (
+            real_prometheus.running(tmp_path_factory.mktemp("relabeled"), jobs, more=more) as url,
+            Prometheus(real_prometheus.settings(url)) as client,
+        ):
+            assert eventually(lambda: scraped(client) == len(jobs) + 1, 60)
+            yield client
+
+
+@pytest.mark.parametrize(
+    ("changes", "keys", "expected"),
+    [
+        ({"name": "plain", "required_metrics": ["orders_total"]}, set(), ""),
+        ({"name": "moved"}, set(), ""),
+        ({"name": "fewer"}, set(), ""),
+        ({"name": "honored", "required_metrics": ["pushed_total"]}, set(), ""),
+        ({"name": "dropped"}, {"collisions"}, "that are in no series: 8: relabeling"),
+        ({"name": "replicas", "required_metrics": ["lag"]}, {"metric", "collisions", "once"},
+         "1 of 2 targets that are up do not expose lag"),
+        ({"name": "again"}, {"once"}, "also as replicas: http://127.0.0.1"),
+    ],
+)  # fmt: skip
+def test_what_is_scraped_is_stored_once_by_each_target(
+    relabeled: Prometheus,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, object],
+    keys: set[str],
+    expected: str,
+) -> None:
+    monkeypatch.setattr(scraping, "_LONGEST_WAIT_S", 1.0)
+    name = str(changes.pop("name"))
+    evidence = judged("metrics.scrape_jobs", relabeled, job=job(name, **changes))
+
+    assert missed(evidence) == keys
+    assert expected in "; ".join(evidence.failures)
+
+
+def test_metric_of_one_instance_may_be_missing_elsewhere(relabeled: Prometheus) -> None:
+    target = next(t for t in relabeled.targets() if t.pool == "replicas" and "/one" in t.url)
+    selector = f'lag{{instance="{target.instance}"}}'
+    evidence = judged(
+        "metrics.scrape_jobs", relabeled, job=job("replicas", required_metrics=[selector])
+    )
+    assert "metric" not in missed(evidence)
 
 
 def test_old_required_metric_fails(watcher: Prometheus, monkeypatch: pytest.MonkeyPatch) -> None:
     old = Measurement("age of good_total", 40.0, "s", "q")
-    age_of = scraping.age_of
-    monkeypatch.setattr(scraping, "age_of", lambda *asked: (age_of(*asked)[0], old))
+    exposed = scraping.exposed
+    monkeypatch.setattr(scraping, "exposed", lambda *asked: replace(exposed(*asked), age=old))
     found = scrape(watcher, job("good", required_metrics=["good_total"]))
 
     assert found.startswith("age of good_total: 40 s; limit 3 s (`.required_metrics`)")
@@ -285,7 +395,8 @@ def test_blackbox_probe_and_certificate_are_judged(honoured: Prometheus) -> None
     assert missed(evidence) == {"success", "certificate"}
     assert f"The probe of {SITE} by blackbox failed" in misses(evidence)
     assert "d; at least 14 d required (`.certificate_min_days`, default)" in misses(evidence)
-    with pytest.raises(NoData, match="no blackbox exporter probes https://other"):
+    there = r"no blackbox exporter probes https://other.*instance http://shop.example.com \(job"
+    with pytest.raises(NoData, match=there):
         check("outside.blackbox_probes", honoured, probe=probe("https://other"))
 
 

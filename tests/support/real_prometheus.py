@@ -20,11 +20,16 @@ INTERVAL_S = 1
 
 @contextmanager
 def running(
-    folder: Path, targets: Mapping[str, list[str]], *, honor_labels: bool = False
+    folder: Path,
+    targets: Mapping[str, list[str]],
+    *,
+    honor_labels: bool = False,
+    more: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Iterator[str]:
     """Give the address of one that scrapes `targets`, a list of `host:port` for each job.
 
-    `honor_labels` keeps the labels of what is scraped, `instance` among them.
+    `honor_labels` keeps the labels of what is scraped, `instance` among them; `more` is what the
+    configuration of a job has besides.
     """
     program = needed(programs.PROMETHEUS)
     config = folder / "prometheus.yml"
@@ -36,6 +41,7 @@ def running(
                     "job_name": job,
                     "static_configs": [{"targets": places}],
                     "honor_labels": honor_labels,
+                    **(more or {}).get(job, {}),
                 }
                 for job, places in targets.items()
             ],

@@ -38,6 +38,7 @@ class SmallServer:
         self.otherwise: Route = Reply("no such page", 404, "text/plain")
         self.requests: list[tuple[str, str, Mapping[str, str]]] = []
         self.connections = 0
+        self.dates = True
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -48,12 +49,18 @@ class SmallServer:
                 outer.connections += 1
                 super().setup()
 
+            def send_header(self, keyword: str, value: str) -> None:
+                if outer.dates or keyword != "Date" or value in self.given:
+                    super().send_header(keyword, value)
+
             def do_GET(self) -> None:
+                self.given: set[str] = set()
                 self.rfile.read(int(self.headers.get("content-length", 0)))
                 outer.requests.append((self.command, self.path, lower(dict(self.headers))))
                 route = outer.routes.get(self.path, outer.otherwise)
                 reply = route() if callable(route) else route
                 body = reply.body if isinstance(reply.body, bytes) else reply.body.encode()
+                self.given = set(reply.headers.values())
                 self.send_response(reply.status)
                 self.send_header("Content-Length", str(len(body)))
                 if reply.content_type:

@@ -97,17 +97,37 @@ class Drill(Model):
     within_s: Positive = Field(10, description="seconds until ready must answer 503, and 200 again")
 
 
+class UserPath(Named):
+    """A path that users take, `[services.NAME.paths.NAME]`, as they must see it."""
+
+    path: Path_ = Field(..., description="the path, as `/` or `/search?q=tea`; requested by GET")
+    status: Count = Field(200, description="the status that it must answer")
+    contains: Annotated[list[Text], Field(min_length=1)] = Field(
+        ..., description="texts that each answer must contain, as `Add to cart`"
+    )
+    max_ms: Positive = Field(
+        ..., description="milliseconds to the last byte; the median of five answers"
+    )
+
+
 class Service(tables.Service):
     """An HTTP service, with what monitoring expects of it."""
 
-    health_fields: Annotated[list[Text], Field(min_length=1)] = Field(
-        default=["status", "version"], description="keys that the JSON of `health` must have"
+    health_fields: list[Text] = Field(
+        default=["status", "version"],
+        description="keys that the JSON of `health` must have; with `[]` it may be any text",
     )
     health_max_ms: Positive = Field(
         500, description="milliseconds; median of five answers of each health endpoint"
     )
+    clock_skew_max_s: Positive = Field(
+        5, description="seconds that the `Date` of its answers may differ from this machine's clock"
+    )
     private: list[Path_] = Field(
         default=[], description="paths that must refuse requests without credentials, as `/admin`"
+    )
+    paths: Annotated[dict[Name, UserPath], Field(min_length=1)] = Field(
+        default={}, description="paths that users take, as [services.NAME.paths.NAME]"
     )
     truth: Truth | None = Field(
         None, description="counters that are compared with the requests sent"

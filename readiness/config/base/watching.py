@@ -24,7 +24,9 @@ class Job(Named):
     interval_s: Positive = Field(..., description="seconds; the agreed scrape interval, exactly")
     min_targets: Count = Field(1, description="minimal number of targets")
     required_metrics: list[Text] = Field(
-        default=[], description="selectors, as `orders_total`; each must have a fresh series"
+        default=[],
+        description="selectors, as `orders_total`; each target that is up must have a fresh"
+        ' series, and of `x{instance="a:1"}` only that one',
     )
     must_be_one: list[Text] = Field(
         default=[],

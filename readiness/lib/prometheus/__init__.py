@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal, Self, TypeVar
+from urllib.parse import quote
 
 from pydantic import Field, TypeAdapter
 
@@ -31,6 +32,7 @@ from readiness.model.errors import NoData, TookTooLong
 
 _NAME: Final = "Prometheus"
 _OK: Final = 200
+_YES: Final = {"true", True}
 _T = TypeVar("_T")
 
 
@@ -98,6 +100,7 @@ _RESULT: Final = TypeAdapter(_Result)
 _VECTOR: Final = TypeAdapter(tuple[_Series, ...])
 _SCALAR: Final = TypeAdapter(tuple[float, str])
 _METADATA: Final = TypeAdapter(dict[str, tuple[_Declared, ...]])
+_NAMES: Final = TypeAdapter(tuple[str, ...])
 _LABEL_SETS: Final = TypeAdapter(tuple[Labels, ...])
 
 
@@ -168,15 +171,30 @@ class Prometheus:
         Raises:
             NoData: it does not show its configuration.
         """
+        document, answer = self._configuration()
+        part = document.get("global")
+        labels = part.get("external_labels") if isinstance(part, dict) else None
+        return api.shaped(_STRINGS, labels or {}, answer, _NAME)
+
+    def honoring_jobs(self) -> set[str]:
+        """The scrape jobs that keep the labels `job` and `instance` of what they scrape.
+
+        Raises:
+            NoData: it does not show its configuration.
+        """
+        document, _ = self._configuration()
+        jobs = document.get("scrape_configs")
+        found = [job for job in jobs if isinstance(job, dict)] if isinstance(jobs, list) else []
+        return {str(j.get("job_name")) for j in found if j.get("honor_labels") in _YES}
+
+    def _configuration(self) -> tuple[dict[str, Any], Answer]:
         found, answer = self._ask("/api/v1/status/config")
         text = api.shaped(_LOADED, found, answer, _NAME).yaml
         try:
             document = read_one(text, Scalars.TEXTS)
         except BrokenYaml as error:
             raise NoData(f"its configuration cannot be read: {error}", where=answer.url) from None
-        part = document.get("global") if isinstance(document, dict) else None
-        labels = part.get("external_labels") if isinstance(part, dict) else None
-        return api.shaped(_STRINGS, labels or {}, answer, _NAME)
+        return document if isinstance(document, dict) else {}, answer
 
     def metric_types(self) -> dict[str, str]:
         """The type of each metric family, as `counter`, if all targets declare the same."""
@@ -279,6 +297,19 @@ class Prometheus:
             )
         return found[0].value
 
+    def samples(self, selector: str) -> tuple[Points, ...]:
+        """The samples of a selector with a range, such as `up[5m]`, as they were scraped.
+
+        Raises:
+            NoData: the selector is refused, or has no range.
+        """
+        found, answer = self._ask("/api/v1/query", {"query": selector}, post=True)
+        result = api.shaped(_RESULT, found, answer, _NAME)
+        if result.kind != "matrix":
+            raise NoData(f"the query gives a {result.kind}, not a matrix", where=selector)
+        series = api.shaped(_VECTOR, result.result, answer, _NAME)
+        return tuple(Points(s.metric, tuple((t, float(v)) for t, v in s.values)) for s in series)
+
     def query_range(
         self, expression: str, start: float, end: float, step_s: float
     ) -> tuple[Points, ...]:
@@ -302,6 +333,18 @@ class Prometheus:
         asked = [("match[]", selector) for selector in selectors]
         asked += [("start", f"{start:.3f}"), ("end", f"{end:.3f}")]
         return self._read(_LABEL_SETS, "/api/v1/series", asked, post=True)
+
+    def label_values(
+        self, label: str, selectors: Sequence[str], start: float, end: float
+    ) -> tuple[str, ...]:
+        """The values of a label, in the series that match any of the selectors."""
+        asked = [("match[]", selector) for selector in selectors]
+        asked += [("start", f"{start:.3f}"), ("end", f"{end:.3f}")]
+        return self._read(_NAMES, f"/api/v1/label/{quote(label)}/values", asked)
+
+    def label_names(self) -> tuple[str, ...]:
+        """The names of all labels."""
+        return self._read(_NAMES, "/api/v1/labels")
 
     def clock_offset_s(self) -> tuple[float, float]:
         """How far its clock is ahead of ours, and the uncertainty, both in seconds.

@@ -1,13 +1,9 @@
-"""Parses a metrics endpoint as strictly as Prometheus does, line by line.
-
-Client libraries accept more than Prometheus does (and rename counters), so that a page that they
-parse can still be a failed scrape. Therefore this is a grammar of its own.
-"""
+"""A metrics endpoint, read as strictly as Prometheus reads it; see `grammar`."""
 
 import difflib
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -15,8 +11,30 @@ from typing import Final
 
 from readiness.config.base.tables import Service
 from readiness.lib.http import Answer, ask
+from readiness.lib.prometheus.grammar import (
+    NAME,
+    Malformed,
+    Series,
+    labeled,
+    read_page,
+    unquoted,
+)
 from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure, NoData
+
+__all__ = [
+    "ACCEPT",
+    "Exposition",
+    "Format",
+    "Reading",
+    "Series",
+    "format_of",
+    "parse",
+    "parse_selector",
+    "read",
+    "scrape",
+    "select",
+]
 
 # What Prometheus itself sends (2.x; 3.x adds names in UTF-8, which no counter here needs).
 ACCEPT: Final = (
@@ -24,29 +42,11 @@ ACCEPT: Final = (
     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 )
 MAX_BYTES: Final = 16 * 1024 * 1024
-_END: Final = "# EOF"
-
-_QUOTED: Final = r'"(?:[^"\\]|\\.)*"'
-_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-_LABEL: Final = re.compile(rf"([a-zA-Z_][a-zA-Z0-9_]*|{_QUOTED})[ \t]*=[ \t]*({_QUOTED})")
-_QUOTED_NAME: Final = re.compile(_QUOTED)
-_BLANKS: Final = re.compile(r"[ \t]*")
-_NUMBER: Final = re.compile(
-    r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|[+-]?inf(?:inity)?|nan", re.ASCII | re.IGNORECASE
+_SELECTED: Final = re.compile(
+    r'[ \t]*([a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*")[ \t]*(,?)'
 )
-_COMMENT: Final = re.compile(
-    rf"#[ \t]+(?P<word>HELP|TYPE|UNIT)[ \t]+(?P<name>{_NAME.pattern}|{_QUOTED})"
-    r"(?:[ \t]+(?P<text>.*))?",
-    re.DOTALL,
-)
-_ESCAPED: Final = re.compile(r"\\(.)")
-_KINDS: Final = {
-    "text": {"counter", "gauge", "histogram", "summary", "untyped"},
-    "openmetrics": {
-        *("counter", "gauge", "histogram", "gaugehistogram"),
-        *("summary", "info", "stateset", "unknown"),
-    },
-}
+# As Go reads a media type: a key is a token, its value a token or quoted, and no key comes twice.
+_PARAMETER: Final = re.compile(r'([\w!#$%&\'*+.^`|~-]+)[ \t]*=[ \t]*(?:[^\s",;=]+|"[^"]*")')
 
 
 class Format(StrEnum):
@@ -57,22 +57,10 @@ class Format(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
-    """A metric name with its labels, sorted by name."""
-
-    name: str
-    labels: tuple[tuple[str, str], ...] = ()
-
-    def matches(self, selector: "Series") -> bool:
-        """Whether the name is the selector's, and all labels of the selector are among ours."""
-        return self.name == selector.name and set(selector.labels) <= set(self.labels)
-
-    def __str__(self) -> str:
-        if not self.labels:
-            return self.name
-        labels = ",".join(f'{name}="{value}"' for name, value in self.labels)
-        return f"{self.name}{{{labels}}}"
+_FORMATS: Final = {
+    "text/plain": Format.TEXT,
+    "application/openmetrics-text": Format.OPENMETRICS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +74,9 @@ class Exposition:
         format: of the content type.
         samples: the value of each series, the first one of a duplicate series.
         names: the metrics that are declared or have samples.
-        duplicates: series that occur more than once.
+        duplicates: series that occur more than once at the same time.
         problems: what Prometheus would reject, each with its line number.
+        quoted: metrics with a quoted name, which Prometheus 2 rejects.
     """
 
     url: str
@@ -98,6 +87,7 @@ class Exposition:
     names: frozenset[str]
     duplicates: tuple[str, ...]
     problems: tuple[str, ...]
+    quoted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,50 +110,31 @@ def scrape(service: Service) -> Exposition:
 def parse(answer: Answer) -> Exposition:
     """Parse an answer. Never raises: mistakes are in `problems`."""
     form = format_of(answer.content_type)
-    samples: dict[Series, float] = {}
-    names: set[str] = set()
-    duplicates: list[str] = []
-    problems: list[str] = []
-    for number, raw in _lines(answer.body):
-        try:
-            line = raw.decode("utf-8")
-            if line.lstrip(" \t").startswith("#"):
-                names.update(_declared(line, form))
-                continue
-            series, value = _sample(line, form)
-        except UnicodeDecodeError:
-            problems.append(f"line {number} is not valid UTF-8")
-        except ValueError as error:
-            problems.append(f"line {number}: {error}: {clean(line, 80)!r}")
-        else:
-            names.add(series.name)
-            if series in samples:
-                duplicates.append(clean(f"{series} (line {number})"))
-            samples.setdefault(series, value)
-    if form is Format.OPENMETRICS and not _ended(answer.body):
-        problems.append(f"the last line is not {_END!r}")
+    found = read_page(answer.body, openmetrics=form is Format.OPENMETRICS)
     return Exposition(
         url=answer.url,
         status=answer.status,
         content_type=answer.content_type,
         format=form,
-        samples=MappingProxyType(samples),
-        names=frozenset(names),
-        duplicates=tuple(duplicates),
-        problems=tuple(problems),
+        samples=MappingProxyType(found.samples),
+        names=frozenset(found.names),
+        duplicates=tuple(found.duplicates),
+        problems=tuple(found.problems),
+        quoted=tuple(found.quoted),
     )
 
 
 def format_of(content_type: str) -> Format:
-    """The format of a content type; `text/plain` without a version is the text format."""
+    """The format of a content type; of one that Prometheus 3 rejects it is unknown.
+
+    As Prometheus does, it looks at the type and not at its version.
+    """
     media, *rest = (part.strip() for part in content_type.lower().split(";"))
-    pairs = (part.partition("=") for part in rest)
-    version = {key.strip(): value.strip(' "') for key, _, value in pairs}.get("version", "")
-    if media == "text/plain" and version in {"", "0.0.4", "1.0.0"}:
-        return Format.TEXT
-    if media == "application/openmetrics-text" and version in {"", "0.0.1", "1.0.0"}:
-        return Format.OPENMETRICS
-    return Format.UNKNOWN
+    keys = [_PARAMETER.fullmatch(part) for part in rest if part]
+    names = [key[1] for key in keys if key]
+    if len(names) < len(keys) or len(set(names)) < len(names):
+        return Format.UNKNOWN
+    return _FORMATS.get(media, Format.UNKNOWN)
 
 
 def read(exposition: Exposition, selector: str) -> Reading:
@@ -207,11 +178,9 @@ def parse_selector(selector: str) -> Series:
         CouldNotMeasure: it is not of the form `name{label="value"}`.
     """
     try:
-        series, rest = _series(selector.strip())
-    except ValueError as error:
+        series, problem = _selected(selector.strip()), ""
+    except Malformed as error:
         series, problem = Series(""), str(error)
-    else:
-        problem = f"unexpected {clean(rest, 40)!r}" if rest.strip() else ""
     if problem:
         raise CouldNotMeasure(
             f"{problem} in the selector {clean(selector)!r}",
@@ -231,102 +200,21 @@ def _unknown(name: str, exposition: Exposition) -> NoData:
     )
 
 
-def _lines(body: bytes) -> Iterator[tuple[int, bytes]]:
-    for number, line in enumerate(body.split(b"\n"), start=1):
-        if line.strip(b" \t"):
-            yield number, line
-
-
-def _ended(body: bytes) -> bool:
-    return body.removesuffix(b"\n").rpartition(b"\n")[2] == _END.encode()
-
-
-def _declared(line: str, form: Format) -> Iterator[str]:
-    """The metric names that a comment declares; ValueError if Prometheus rejects the line."""
-    found = _COMMENT.fullmatch(line.strip(" \t"))
-    if found is None:
-        if re.match(r"[ \t]*#[ \t]+(HELP|TYPE)[ \t]", line):
-            raise ValueError("a HELP or TYPE without a valid metric name")
-        return
-    if found["word"] == "TYPE":
-        kind = (found["text"] or "").strip()
-        if kind not in _KINDS["openmetrics" if form is Format.OPENMETRICS else "text"]:
-            raise ValueError("an unknown type of metric")
-        if kind == "counter":  # OpenMetrics declares `x` for the samples `x_total`
-            yield f"{_unquoted(found['name']).removesuffix('_total')}_total"
-    yield _unquoted(found["name"])
-
-
-def _sample(line: str, form: Format) -> tuple[Series, float]:
-    series, rest = _series(line.strip(" \t"))
-    if form is Format.OPENMETRICS:
-        rest, mark, exemplar = rest.partition(" # ")
-        if mark:
-            _exemplar(exemplar)
-    words = re.split(r"[ \t]+", rest.strip(" \t"))
-    if len(words) > 2:  # noqa: PLR2004 - value and time
-        raise ValueError("more than a value and a time")
-    value = _number(words[0], "value")
-    for stamp in words[1:]:
-        _number(stamp, "time")
-        if form is not Format.OPENMETRICS and not re.fullmatch(r"-?\d+", stamp, re.ASCII):
-            raise ValueError("a time that is not in whole milliseconds")
-    return series, value
-
-
-def _exemplar(text: str) -> None:
-    _, rest = _labels(text, "exemplar")
-    for word in rest.split():
-        _number(word, "exemplar")
-
-
-def _number(word: str, what: str) -> float:
-    if not _NUMBER.fullmatch(word):
-        raise ValueError(f"a {what} that is not a number" if word else f"no {what}")
-    return float(word)
-
-
-def _series(line: str) -> tuple[Series, str]:
-    """The series at the start of a line, and the rest; ValueError if there is none."""
-    found = _NAME.match(line)
-    name, rest = (found[0], line[found.end() :]) if found else ("", line)
-    if not rest.lstrip(" \t").startswith("{"):
-        if not name or (rest and rest[0] not in " \t"):
-            raise ValueError("an invalid metric name")
-        return Series(name), rest
-    return _labels(rest.lstrip(" \t"), name)
-
-
-def _labels(text: str, name: str) -> tuple[Series, str]:
-    """Read `{label="value",...}`; a quoted word without a value is the metric's name."""
-    labels: dict[str, str] = {}
-    place = _skip(text, 1) if text.startswith("{") else len(text)
-    while text[place : place + 1] != "}":
-        if label := _LABEL.match(text, place):
-            key = _unquoted(label[1])
-            if key in labels:
-                raise ValueError("a duplicate label")
-            labels[key] = _unquoted(label[2])
-        elif not name and (label := _QUOTED_NAME.match(text, place)):
-            name = _unquoted(label[0])
-        else:
-            raise ValueError("an invalid label")
-        place = _skip(text, label.end())
-        if text[place : place + 1] == ",":
-            place = _skip(text, place + 1)
-        elif text[place : place + 1] != "}":
-            raise ValueError("labels that do not end")
-    if not name:
-        raise ValueError("no metric name")
-    return Series(name, tuple(sorted(labels.items()))), text[place + 1 :]
-
-
-def _skip(text: str, place: int) -> int:
-    found = _BLANKS.match(text, place)
-    return found.end() if found else place
-
-
-def _unquoted(word: str) -> str:
-    if not word.startswith('"'):
-        return word
-    return _ESCAPED.sub(lambda found: "\n" if found[1] == "n" else found[1], word[1:-1])
+def _selected(text: str) -> Series:
+    name = NAME.match(text)
+    if name is None:
+        raise Malformed("no metric name")
+    rest = text[name.end() :].strip()
+    if not rest:
+        return Series(name[0])
+    if not (rest.startswith("{") and rest.endswith("}")):
+        raise Malformed(f"unexpected {clean(rest, 40)!r}")
+    labels: list[tuple[str, str]] = []
+    place, end = 1, len(rest) - 1
+    while place < end:
+        label = _SELECTED.match(rest, place, end)
+        if label is None or not (label[3] or label.end() == end):
+            raise Malformed("an invalid label")
+        labels.append((label[1], unquoted(label[2])))
+        place = label.end()
+    return labeled(name[0], labels)

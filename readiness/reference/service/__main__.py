@@ -38,6 +38,7 @@ def _serve(port: int) -> None:
             access_log=False,
             log_level="warning",
             server_header=False,
+            date_header=False,  # the application sends it
             timeout_graceful_shutdown=GRACE_S,
         )
 

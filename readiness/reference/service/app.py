@@ -10,6 +10,7 @@ import traceback
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, Final, get_args
 
@@ -119,6 +120,12 @@ async def get_version(request: Request) -> Response:
             "environment": behaviour.environment or settings.environment,
         }
     )
+
+
+async def get_shop(_: Request) -> Response:
+    """The page that users open first."""
+    page = "<!doctype html><title>Shop</title><h1>Orders</h1>"
+    return Response(page, media_type="text/html")
 
 
 async def get_orders(request: Request) -> Response:
@@ -266,8 +273,10 @@ class Around:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                headers = MutableHeaders(scope=message)
+                now = time.time() - behaviour.clock_behind_s
+                headers["date"] = formatdate(now, usegmt=True)
                 if route in behaviour.content_type:
-                    headers = MutableHeaders(scope=message)
                     headers["content-type"] = behaviour.content_type[route]
             await send(message)
 
@@ -320,6 +329,7 @@ ROUTES: Final = [
     Route("/health/live", get_live),
     Route("/metrics", get_metrics),
     Route("/version", get_version),
+    Route("/shop", get_shop),
     Route("/api/orders", get_orders),
     Route("/api/orders", post_orders, methods=["POST"]),
     Route("/api/orders/{order_id}", get_order),

@@ -85,6 +85,7 @@ class Behaviour(BaseModel):
     ignore_error_counter: bool = False
     count_successes_as_errors: bool = False
     drop_writes: bool = False
+    clock_behind_s: int = 0
     admin_is_open: bool = False
     cron_is_open: bool = False
     shows_tracebacks: bool = False

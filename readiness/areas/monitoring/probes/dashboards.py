@@ -1,26 +1,34 @@
 """Reads a Grafana dashboard: its panels, those in rows and libraries too, and their queries."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from pydantic import ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from readiness.areas.monitoring.probes.variables import (
+    Input,
+    Lookup,
+    Resolved,
+    Values,
+    Variable,
+    fill_in,
+    names_in,
+    resolve,
+)
 from readiness.lib.api import Reply
 from readiness.lib.text import clean
 from readiness.model.errors import NoData
 
-# `$name`, `${name}`, `${name:format}` and `[[name]]`.
-_VARIABLE: Final = re.compile(
-    r"\$(?P<plain>\w+)|\$\{(?P<braced>\w+)(?:\.\w+)?(?::(?P<format>[\w:.-]+))?\}"
-    r"|\[\[(?P<old>\w+)(?::\w+)?\]\]"
-)
-Values = Mapping[str, str | list[str]]
 _T = TypeVar("_T")
-_ALL: Final = "$__all"
+# They may have a query that was there before they had this type.
+_WITHOUT_QUERIES: Final = {"row", "text", "dashlist", "news", "welcome", "gettingstarted"}
+_ABOUT_THE_LOOKS: Final = {
+    *("format", "interval", "intervalFactor", "legendFormat", "step", "range", "exemplar"),
+    *("editorMode", "queryType", "useBackend"),
+}
+_NO_SOURCE: Final = {"", "-- Mixed --"}
 _NO_DATA_OF_ITS_OWN: Final = {"-- Dashboard --", "-- Grafana --", "grafana"}
-_EVERY: Final = ".*"
 
 
 class Source(Reply):
@@ -48,6 +56,13 @@ class Query(Reply):
         return Source(uid=found) if isinstance(found, str) else found or Source()
 
     @property
+    def is_blank(self) -> bool:
+        """Whether somebody added it and wrote nothing: Grafana does not run it."""
+        if "expr" in self.model_fields_set:
+            return not self.expr.strip()
+        return not (self.is_expression or (self.model_extra or {}).keys() - _ABOUT_THE_LOOKS)
+
+    @property
     def is_expression(self) -> bool:
         """Whether it computes with other queries, in Grafana itself."""
         return "__expr__" in {self.source.uid, self.source.type}
@@ -58,29 +73,17 @@ class _Library(Reply):
 
 
 class _Panel(Reply):
-    id: int = 0
-    title: str = ""
+    id: int | str | None = 0
+    title: str | None = ""
     type: str = ""
-    targets: tuple[Query, ...] = ()
+    targets: tuple[Query, ...] | None = ()
     panels: "tuple[_Panel, ...]" = ()
     datasource: Source | str | None = None
     library: _Library | None = Field(None, alias="libraryPanel")
 
 
-class _Current(Reply):
-    value: JsonValue = None
-
-
-class _Variable(Reply):
-    name: str
-    type: str = ""
-    current: _Current = _Current()
-    all_value: str | None = Field(None, alias="allValue")
-    query: JsonValue = None
-
-
 class _Templating(Reply):
-    list: tuple[_Variable, ...] = ()
+    list: tuple[Variable, ...] = ()
 
 
 class _Row(Reply):
@@ -92,6 +95,7 @@ class _Dashboard(Reply):
     panels: tuple[_Panel, ...] = ()
     rows: tuple[_Row, ...] = ()
     templating: _Templating = _Templating()
+    inputs: tuple[Input, ...] = Field((), alias="__inputs")
 
 
 _DASHBOARD: Final = TypeAdapter(_Dashboard)
@@ -106,10 +110,12 @@ class Panel:
     Attributes:
         title: as it is shown.
         queries: all of them; a hidden one may be what another one computes with.
+        missing: the variables without a value that they use.
     """
 
     title: str
     queries: tuple[Query, ...]
+    missing: frozenset[str] = frozenset()
 
     @property
     def shown(self) -> tuple[Query, ...]:
@@ -123,6 +129,7 @@ def panels_of(
     variables: Mapping[str, str],
     library: Callable[[str], object],
     where: str,
+    lookup: Lookup | None = None,
 ) -> tuple[Panel, ...]:
     """The panels with queries, in their order.
 
@@ -133,41 +140,44 @@ def panels_of(
         variables: values that override those which the dashboard was saved with.
         library: the JSON of a library panel by its uid.
         where: the file or address, for messages.
+        lookup: finds the options of variables; without it the saved values count.
 
     Raises:
-        NoData: it is not a dashboard, or a variable has no value.
+        NoData: it is not a dashboard.
     """
+    if isinstance(document, Mapping) and isinstance(document.get("dashboard"), Mapping):
+        document = document["dashboard"]  # as the API of Grafana answers
+    if isinstance(document, Mapping) and {"elements", "spec"} & document.keys():
+        raise _not_a_dashboard("its schema is version 2", where)
     dashboard = _shaped(_DASHBOARD, document, where)
-    values = _values(dashboard.templating.list, variables)
+    resolved = resolve(dashboard.templating.list, dashboard.inputs, variables, lookup)
     rows = (panel for row in dashboard.rows for panel in row.panels)
     found = [
-        Panel(panel.title or f"panel {panel.id}", _filled(panel, values, where))
+        _panel(panel, resolved, where)
         for panel in _unfolded((*dashboard.panels, *rows), library, where)
         if not _shows_others(panel)
     ]
     return tuple(panel for panel in found if panel.shown)
 
 
-def fill_in(text: str, values: Values, where: str) -> str:
-    """Replace variables with their values; Grafana's own without a value stay.
+def _panel(panel: _Panel, resolved: Resolved, where: str) -> Panel:
+    title = panel.title or f"panel {panel.id}"
+    place = f"{where}: panel {clean(title, 60)!r}"
+    asked = [query for query in panel.targets or () if not query.is_blank]
+    used = {name for query in asked for name in names_in(query.expr)}
+    return Panel(
+        title,
+        tuple(_query(query, panel, resolved, place) for query in asked),
+        resolved.missing & used,
+    )
 
-    Raises:
-        NoData: a variable has no value.
-    """
 
-    def value(found: re.Match[str]) -> str:
-        name = found["plain"] or found["braced"] or found["old"]
-        if name in values:
-            return _written(values[name], found["format"] or "")
-        if name.startswith("__") or name.isdigit():  # $1 is of a regular expression
-            return found[0]
-        raise NoData(
-            f"the variable ${name} has no value",
-            where=where,
-            remedy=f'set it: variables = {{ {name} = "..." }} in [grafana.dashboards.NAME]',
-        )
-
-    return _VARIABLE.sub(value, text)
+def _not_a_dashboard(reason: str, where: str) -> NoData:
+    return NoData(
+        f"it is not a dashboard: {reason}",
+        where=where,
+        remedy="export it as classic JSON: Share, Export, Save to file",
+    )
 
 
 def _shaped(kind: TypeAdapter[_T], document: object, where: str) -> _T:
@@ -176,11 +186,7 @@ def _shaped(kind: TypeAdapter[_T], document: object, where: str) -> _T:
     except ValidationError as problem:
         first = problem.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise NoData(
-            f"it is not a dashboard: {clean(place, 120)}: {clean(first['msg'], 120)}",
-            where=where,
-            remedy="export it as classic JSON: Share, Export, Save to file",
-        ) from None
+        raise _not_a_dashboard(f"{clean(place, 120)}: {clean(first['msg'], 120)}", where) from None
 
 
 def _unfolded(
@@ -196,61 +202,40 @@ def _unfolded(
 
 
 def _shows_others(panel: _Panel) -> bool:
+    """Whether it runs no query of its own."""
+    if panel.type in _WITHOUT_QUERIES:
+        return True
     source = panel.datasource
     name = source if isinstance(source, str) else source.uid if source else ""
     return name in _NO_DATA_OF_ITS_OWN
 
 
-def _filled(panel: _Panel, values: Values, where: str) -> tuple[Query, ...]:
-    place = f"{where}: panel {clean(panel.title, 60)!r}"
-    return tuple(_query(query, panel, values, place) for query in panel.targets)
-
-
-def _query(query: Query, panel: _Panel, values: Values, place: str) -> Query:
+def _query(query: Query, panel: _Panel, resolved: Resolved, place: str) -> Query:
     """The query with its variables replaced, and by default with the panel's data source."""
     if query.is_expression:  # its `$A` is another query
         return query
     source = query.datasource or panel.datasource
-    given = query.model_dump(by_alias=True, exclude_unset=True) | {
-        "datasource": source.model_dump() if isinstance(source, Source) else source
-    }
-    return _shaped(_QUERY, _walked(given, values, place), place)
+    named = source if isinstance(source, Source) else Source(uid=source or "")
+    own = Source(uid="") if named.uid in _NO_SOURCE else _source(named, resolved)
+    given = query.model_dump(by_alias=True, exclude_unset=True, exclude={"datasource"})
+    filled = {key: _walked(value, resolved.values) for key, value in given.items()}
+    return _shaped(_QUERY, filled | {"datasource": own.model_dump()}, place)
 
 
-def _walked(value: object, values: Values, where: str) -> object:
+def _source(named: Source, resolved: Resolved) -> Source:
+    """A data source whose uid may be a variable; its kind is known even without its uid."""
+    names = names_in(named.uid)
+    kinds = [resolved.sources[name] for name in names if name in resolved.sources]
+    uid = fill_in(named.uid, resolved.values)
+    kind = fill_in(named.type, resolved.values) or "".join(kinds[:1])
+    return Source(uid="" if names_in(uid) else uid, type="" if names_in(kind) else kind)
+
+
+def _walked(value: object, values: Values) -> object:
     if isinstance(value, str):
-        return fill_in(value, values, where)
+        return fill_in(value, values)
     if isinstance(value, Mapping):
-        return {key: _walked(inner, values, where) for key, inner in value.items()}
+        return {key: _walked(inner, values) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_walked(inner, values, where) for inner in value]
+        return [_walked(inner, values) for inner in value]
     return value
-
-
-def _values(found: tuple[_Variable, ...], given: Mapping[str, str]) -> Values:
-    """The value of each variable: the configured one, else the saved one."""
-    saved = {variable.name: _saved(variable) for variable in found}
-    return {name: value for name, value in saved.items() if value} | dict(given)
-
-
-def _saved(variable: _Variable) -> str | list[str]:
-    value = variable.current.value
-    if variable.type == "constant" and not value:
-        value = variable.query
-    words = [str(word) for word in value] if isinstance(value, list) else [str(value or "")]
-    if _ALL in words:
-        return variable.all_value or _EVERY
-    return words[0] if len(words) == 1 else words
-
-
-def _written(value: str | list[str], form: str) -> str:
-    """A value in its format; without one, several values are a regular expression."""
-    words = [value] if isinstance(value, str) else value
-    if form in {"csv", "raw"}:
-        return ",".join(words)
-    if form == "pipe":
-        return "|".join(words)
-    if form == "regex" or len(words) > 1:
-        escaped = [word if word == _EVERY else re.escape(word) for word in words]
-        return escaped[0] if len(escaped) == 1 else f"({'|'.join(escaped)})"
-    return words[0]

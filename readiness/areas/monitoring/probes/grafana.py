@@ -2,21 +2,23 @@
 
 import json
 import math
+import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, Self
 from urllib.parse import quote
 
-import promql_parser
 from pydantic import Field, JsonValue, TypeAdapter
 
 from readiness.areas.monitoring.config import Dashboard
 from readiness.areas.monitoring.config import Grafana as Settings
-from readiness.areas.monitoring.probes.dashboards import Panel, Query, Source, fill_in, panels_of
+from readiness.areas.monitoring.probes.dashboards import Panel, Query, Source, panels_of
+from readiness.areas.monitoring.probes.variables import Lookup, fill_in
 from readiness.lib import api
 from readiness.lib.http import Answer, Session
-from readiness.lib.prometheus import Prometheus
+from readiness.lib.prometheus import Prometheus, Refused
 from readiness.lib.retry import until
 from readiness.lib.text import clean
 from readiness.model.errors import NoData
@@ -30,6 +32,10 @@ _ANSWERED: Final = {200, 207, 400, 404}
 _POINTS: Final = 100
 _TIMES: Final = {"time"}
 _SCRAPES_FOR_A_RATE: Final = 4
+# Of a query that is not PromQL, in a dashboard that has only the name of its source.
+_UNKNOWN: Final = "unknown"
+# Data sources that answer PromQL; an older dashboard has only the name of one.
+_COMPATIBLE: Final = re.compile(r"prometheus|victoriametrics|mimir|^(?:datasource|default)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +197,10 @@ class Grafana:
             raise _refused(answer, replied.message)
         return tuple(_shown(query.ref, replied) for query in queries)
 
+    def other_sources(self, queries: Sequence[Query]) -> set[str]:  # noqa: ARG002 - see `Asker`
+        """See `Asker`; Grafana asks all of its own."""
+        return set()
+
     def _asked(self, query: Query, window_s: float) -> dict[str, JsonValue]:
         given: dict[str, JsonValue] = query.model_dump(
             by_alias=True, exclude={"datasource"}, exclude_none=True
@@ -253,6 +263,10 @@ class Asker(Protocol):
         """The number of points of each query."""
         ...
 
+    def other_sources(self, queries: Sequence[Query]) -> set[str]:
+        """The kinds of data sources among them that it cannot ask."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Direct:
@@ -267,27 +281,28 @@ class Direct:
     scrape_s: float
 
     def run(self, queries: Sequence[Query], *, window_s: float) -> tuple[Shown, ...]:
-        """See `Asker`.
+        """See `Asker`; an expression of Grafana shows what the queries show that it computes with.
 
         Raises:
             NoData: the data source of a query is not Prometheus.
         """
-        return tuple(self._run(query, window_s) for query in queries)
+        asked = {q.ref: self._run(q, window_s) for q in queries if not q.is_expression}
+        least = min((shown.points for shown in asked.values()), default=0)
+        return tuple(asked.get(query.ref, Shown(query.ref, least)) for query in queries)
+
+    def other_sources(self, queries: Sequence[Query]) -> set[str]:
+        """See `Asker`."""
+        asked = [query for query in queries if not query.is_expression]
+        kinds = {query.source.type or ("" if query.expr else _UNKNOWN) for query in asked}
+        return {kind for kind in kinds if not _COMPATIBLE.search(kind)}
 
     def _run(self, query: Query, window_s: float) -> Shown:
-        if query.source.type not in {"", "prometheus"}:
-            raise NoData(
-                f"the data source of query {query.ref} is of the type {query.source.type}",
-                where=query.ref,
-                remedy="declare the dashboard by `uid`, so that Grafana queries it",
-            )
         step_s = max(window_s / _POINTS, self.scrape_s)
-        expression = fill_in(query.expr, own_variables(window_s, step_s, self.scrape_s), query.ref)
+        expression = fill_in(query.expr, own_variables(window_s, step_s, self.scrape_s))
         try:
-            promql_parser.parse(expression)
-        except ValueError as problem:
-            return Shown(query.ref, 0, f"{problem}: {expression}")
-        return Shown(query.ref, self._points(query, expression, window_s, step_s))
+            return Shown(query.ref, self._points(query, expression, window_s, step_s))
+        except Refused as problem:  # Grafana shows it in place of the panel
+            return Shown(query.ref, 0, f"{problem.message}: {clean(expression, 200)}")
 
     def _points(self, query: Query, expression: str, window_s: float, step_s: float) -> int:
         if query.instant:
@@ -315,10 +330,27 @@ def own_variables(window_s: float, step_s: float, scrape_s: float) -> dict[str, 
         "__range": f"{round(window_s)}s",
         "__range_s": str(round(window_s)),
         "__range_ms": str(round(window_s * 1000)),
+        "__from": str(round((time.time() - window_s) * 1000)),
+        "__to": str(round(time.time() * 1000)),
     }
 
 
-def from_grafana(client: Grafana, dashboard: Dashboard) -> tuple[Panel, ...]:
+def lookup_in(prometheus: Prometheus, window_s: float) -> Lookup:
+    """Looks for the options of variables in the series of a range up to now."""
+
+    def label_values(selector: str, label: str) -> tuple[str, ...]:
+        now = prometheus.now()
+        return prometheus.label_values(label, [selector] if selector else [], now - window_s, now)
+
+    def results(expression: str) -> list[str]:
+        return [f"{s} {s.value:g} {s.at * 1000:.0f}" for s in prometheus.query(expression)]
+
+    return Lookup(label_values, prometheus.label_names, results)
+
+
+def from_grafana(
+    client: Grafana, dashboard: Dashboard, lookup: Lookup | None = None
+) -> tuple[Panel, ...]:
     """The panels of a dashboard in Grafana."""
     uid = dashboard.uid or ""
     return panels_of(
@@ -326,10 +358,11 @@ def from_grafana(client: Grafana, dashboard: Dashboard) -> tuple[Panel, ...]:
         variables=dashboard.variables,
         library=client.library_panel,
         where=f"{client.url}/d/{uid}",
+        lookup=lookup,
     )
 
 
-def from_file(dashboard: Dashboard) -> tuple[Panel, ...]:
+def from_file(dashboard: Dashboard, lookup: Lookup | None = None) -> tuple[Panel, ...]:
     """The panels of a dashboard in a file.
 
     Raises:
@@ -347,6 +380,7 @@ def from_file(dashboard: Dashboard) -> tuple[Panel, ...]:
         variables=dashboard.variables,
         library=lambda uid: _element(document, uid, file),
         where=file,
+        lookup=lookup,
     )
 
 
@@ -378,7 +412,9 @@ def patience_s(prometheus: Prometheus, scrape_s: float) -> float:
 
 def _element(document: object, uid: str, file: str) -> object:
     """A library panel that was exported with the dashboard."""
-    found = _EXPORTED.validate_python(document).elements.get(uid)
+    elements = document.get("__elements") if isinstance(document, dict) else None
+    known = isinstance(elements, dict)  # Grafana 8.3 wrote a list
+    found = _EXPORTED.validate_python(document).elements.get(uid) if known else None
     if found is None:
         raise NoData(
             f"the library panel {uid} is not in the file",

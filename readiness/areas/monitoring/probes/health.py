@@ -7,9 +7,11 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 from readiness.areas.monitoring.config import Drill, Service
+from readiness.areas.monitoring.probes import health_bodies
 from readiness.lib import command
 from readiness.lib.guardian import Undo
 from readiness.lib.http import Answer, ask
@@ -18,7 +20,12 @@ from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.measurement import Measurement, Moment
 
 TRIES: Final = 5
+_HALF_A_SECOND: Final = 0.5
 OK: Final = 200
+# A balancer and a kubelet take both; a body is not required.
+_FINE: Final = frozenset({OK, 204})
+HTML: Final = "text/html"
+NOTHING: Final = "nothing"
 NOT_READY: Final = 503
 _POLL_S: Final = 0.2
 # A single 503 may be accidental; this many in a row are not.
@@ -28,11 +35,25 @@ _BACK_IN_A_ROW: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
+class Offset:
+    """How far the clock of a service is ahead of ours, and the uncertainty, in seconds."""
+
+    ahead_s: float
+    error_s: float
+
+    @property
+    def least_s(self) -> float:
+        """The smallest possible difference."""
+        return max(0.0, abs(self.ahead_s) - self.error_s)
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The answers of one path of a service."""
+    """The answers of one path of a service, and what they say of its clock."""
 
     path: str
     answers: tuple[Answer, ...]
+    offsets: tuple["Offset", ...] = ()
 
     @property
     def last(self) -> Answer:
@@ -41,22 +62,38 @@ class Endpoint:
 
     @property
     def worst(self) -> Answer:
-        """The last answer that was not 200, or else the last one."""
-        return next((a for a in reversed(self.answers) if a.status != OK), self.last)
+        """The last answer that was neither 200 nor 204, or else the last one."""
+        return next((a for a in reversed(self.answers) if a.status not in _FINE), self.last)
 
     @property
     def is_well(self) -> bool:
-        """Whether all answers were 200."""
-        return self.worst.status == OK
+        """Whether all answers were 200 or 204."""
+        return self.worst.status in _FINE
 
     def times_ok(self) -> Measurement:
-        """The number of answers that were 200."""
-        good = sum(answer.status == OK for answer in self.answers)
+        """The number of answers that were 200 or 204."""
+        good = sum(answer.status in _FINE for answer in self.answers)
         return self._measured("200 of", good, "count")
 
     def media_type(self) -> Measurement:
         """The content type of the last answer without its parameters; `none` if it has none."""
         return self._measured("content type of", self.last.media_type or "none", "text")
+
+    def times(self, status: int) -> Measurement:
+        """The number of answers with a status."""
+        good = sum(answer.status == status for answer in self.answers)
+        return self._measured(f"{status} of", good, "count")
+
+    def lacking(self, texts: Sequence[str]) -> Measurement:
+        """The first of the texts that an answer lacks; `nothing` if all have all."""
+        bodies = [answer.body.decode("utf-8", "replace") for answer in self.answers]
+        absent = [text for text in texts if any(text not in body for body in bodies)]
+        return self._measured("text missing in", clean(absent[0]) if absent else NOTHING, "text")
+
+    def content(self) -> Measurement:
+        """The same, but `text/html` for a page with another content type."""
+        kind = HTML if health_bodies.is_page(self.last) else self.last.media_type or "none"
+        return self._measured("content of", kind, "text")
 
     @property
     def median_ms(self) -> float:
@@ -66,6 +103,10 @@ class Endpoint:
     def latency(self) -> Measurement:
         """The median time, in ms."""
         return self._measured("median latency of", self.median_ms, "ms")
+
+    def said(self, verdict: str) -> Measurement:
+        """What the body of the last answer says."""
+        return self._measured("body of", verdict, "text")
 
     def _measured(self, what: str, value: float | str, unit: str) -> Measurement:
         return Measurement(
@@ -102,7 +143,24 @@ def endpoint(service: Service, path: str, tries: int = TRIES) -> Endpoint:
     Raises:
         CouldNotMeasure: one of the requests had no answer.
     """
-    return Endpoint(path, tuple(ask(service, path) for _ in range(tries)))
+    answers, offsets = [], []
+    for _ in range(tries):
+        answers.append(ask(service, path))
+        if offset := _offset(answers[-1], time.time()):
+            offsets.append(offset)
+    return Endpoint(path, tuple(answers), tuple(offsets))
+
+
+def _offset(answer: Answer, now: float) -> Offset | None:
+    """By the `Date` of an answer, in whole seconds; None without one, or from a cache."""
+    if "age" in answer.headers:
+        return None
+    try:
+        theirs = parsedate_to_datetime(answer.date).timestamp() + _HALF_A_SECOND
+    except ValueError:
+        return None
+    took_s = answer.elapsed_ms / 1000
+    return Offset(theirs - (now - took_s / 2), _HALF_A_SECOND + took_s / 2)
 
 
 def json_object(answer: Answer) -> dict[str, object] | str:
@@ -236,7 +294,7 @@ def run(service: Service, drill: Drill, undo: Undo) -> Drilled:
 def _require_healthy(service: Service) -> None:
     for path in (service.ready, service.live):
         answer = ask(service, path)
-        if answer.status != OK:
+        if answer.status not in _FINE:
             raise CouldNotMeasure(
                 f"answers {answer.status} before anything was taken away",
                 where=f"GET {answer.url}",
@@ -247,7 +305,8 @@ def _require_healthy(service: Service) -> None:
 def _said(service: Service, path: str) -> str:
     """The status as text, or that there was no answer, which also is a result during a drill."""
     try:
-        return str(ask(service, path).status)
+        status = ask(service, path).status
+        return str(OK if status in _FINE else status)
     except CouldNotMeasure as error:
         return f"no answer ({error.message})"
 

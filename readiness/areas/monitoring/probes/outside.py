@@ -32,6 +32,7 @@ _DAY_S: Final = 86400
 _PATIENCE_S: Final = 30.0
 _NAME: Final = "the error tracker"
 _OK: Final = 200
+_SHOWN: Final = 5
 _NOT_FOUND: Final = 404
 _ENVELOPE: Final = "application/x-sentry-envelope"
 _TEXT: Final = "Test event of the production readiness gate: nothing is wrong"
@@ -154,12 +155,25 @@ def _samples(
     )
     if not found:
         raise NoData(
-            f"no blackbox exporter probes {probe.instance}, or Prometheus does not scrape it",
+            f"no blackbox exporter probes {probe.instance}, or Prometheus does not scrape it"
+            f"{_there_is(prometheus)}",
             where=f"{prometheus.url}: {asked}",
-            remedy="add the address to the targets of the blackbox job in prometheus.yml, or"
-            f" correct `instance` in [prometheus.probes.{probe.name}]",
+            remedy="add the address to the targets of the blackbox job in prometheus.yml, and let"
+            " its relabel_configs copy __param_target to instance; or correct `instance` in"
+            f" [prometheus.probes.{probe.name}]",
         )
     return found
+
+
+def _there_is(prometheus: Prometheus) -> str:
+    """The instances under which there are probes; without relabeling that is the exporter."""
+    there = {
+        (s.labels.get("job", ""), s.labels.get("instance", ""))
+        for s in prometheus.query("probe_success")
+    }
+    shown = [f"{instance} (job {job})" for job, instance in sorted(there)[:_SHOWN]]
+    more = f", and {len(there) - _SHOWN} more" if len(there) > _SHOWN else ""
+    return f"; there are probes with the instance {', '.join(shown)}{more}" if shown else ""
 
 
 def _matcher(probe: BlackboxProbe) -> str:

@@ -1,5 +1,6 @@
 """Scrape jobs as Prometheus sees them: their targets, and what it recorded of each scrape."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from readiness.config.base.watching import Job
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Sample, Target
 from readiness.lib.retry import until
+from readiness.lib.sampling import fewest_samples, percentile_bounds
 from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.measurement import Measurement
@@ -19,6 +21,12 @@ from readiness.model.measurement import Measurement
 _DISCOVERY_S: Final = 10.0
 _FEWEST_SCRAPES: Final = 3
 _UP: Final = "up"
+_SHOWN: Final = 3
+# What Prometheus itself records of each scrape.
+_OWN_SERIES: Final = (
+    "up|scrape_duration_seconds|scrape_samples_scraped|scrape_samples_post_metric_relabeling"
+    "|scrape_series_added|scrape_timeout_seconds|scrape_sample_limit|scrape_body_size_bytes"
+)
 _UNKNOWN: Final = "unknown"
 
 
@@ -168,9 +176,34 @@ def slow_scrapes(
 def usual_scrapes(
     prometheus: Prometheus, job: Job, window_s: float
 ) -> list[tuple[Target, Measurement]]:
-    """For each target, the median duration of its scrapes within a window; in seconds."""
-    asked = "quantile_over_time(0.5, scrape_duration_seconds{%s}[%ds])"
-    return _of_each(prometheus, job, asked, window_s, "median scrape of {}", "s")
+    """For each target, what the median scrape takes at least; in seconds.
+
+    It is the lower 95 % bound of the median of all scrapes within a window: the scrapes of a run
+    compete with the run itself, and a median of a few of them is off by a quarter.
+
+    Raises:
+        NoData: a target has too few scrapes within the window.
+    """
+    seen = present_targets_of(prometheus, job)
+    asked = f"scrape_duration_seconds{{{seen.matchers}}}[{_whole(window_s)}s]"
+    by_name = {_instance(target): target for target in seen.targets}
+    fewest = fewest_samples(0.5)
+    series = until(
+        lambda: prometheus.samples(asked),
+        lambda all_: bool(all_) and all(len(points.values) >= fewest for points in all_),
+        within_s=prometheus.patience_s((fewest + 1) * job.interval_s),
+    )
+    found = []
+    for points in series:
+        name = points.labels.get("instance", "")
+        if name in by_name:
+            durations = [value for _, value in points.values]
+            least = percentile_bounds(durations, 0.5).lower
+            if least is None:
+                raise _too_few(name, fewest, f"{prometheus.url}: {asked}")
+            measured = Measurement(f"median scrape of {name}", least, "s", asked, len(durations))
+            found.append((by_name[name], measured))
+    return found
 
 
 def samples_of(prometheus: Prometheus, job: Job) -> list[Measurement]:
@@ -183,20 +216,119 @@ def samples_of(prometheus: Prometheus, job: Job) -> list[Measurement]:
     ]
 
 
-def age_of(prometheus: Prometheus, job: Job, selector: str) -> tuple[Scraped, Measurement | None]:
-    """How old the newest sample of a metric is, in seconds; None without a series.
+def exposed(prometheus: Prometheus, job: Job, selector: str) -> "Exposed":
+    """How old the newest sample of a metric is on each target that is up.
+
+    A selector with the label `instance` is about one target. Series with the labels of another
+    target, as `honor_labels` keeps them, count as exposed: whose they are cannot be told.
 
     Raises:
         CouldNotMeasure: the selector is not valid, or no target of the job is up.
     """
-    _must_select(selector)  # of anything but a selector, timestamp() is always now
+    names = _must_select(selector)  # of anything but a selector, timestamp() is always now
     seen = well_targets_of(prometheus, job)
     asked = f"(time() - timestamp({selector})) and on (job, instance) up{{{seen.matchers}}}"
-    found = until(lambda: prometheus.query(asked), bool, within_s=_patience_s(prometheus, job))
-    if not found:
-        return seen, None
-    newest = min(sample.value for sample in found)
-    return seen, Measurement(f"age of {selector}", newest, "s", asked, len(found))
+    wanted = {_instance(target) for target in seen.targets}
+
+    def look() -> dict[str, float]:
+        ages: dict[str, float] = {}
+        for sample in prometheus.query(asked):
+            name = sample.labels.get("instance", "")
+            ages[name] = min(sample.value, ages.get(name, sample.value))
+        return ages
+
+    def enough(ages: dict[str, float]) -> bool:
+        return bool(ages) if "instance" in names else wanted <= ages.keys()
+
+    ages = until(look, enough, within_s=_patience_s(prometheus, job))
+    missing = () if enough(ages) else tuple(sorted(wanted - ages.keys()))
+    if missing and prometheus.query(f"{selector} unless on (job, instance) up"):
+        missing = ()
+    oldest = max(ages.values(), default=None)
+    age = (
+        None
+        if oldest is None
+        else Measurement(f"age of {selector}", oldest, "s", asked, samples=len(ages))
+    )
+    return Exposed(seen, missing, age)
+
+
+@dataclass(frozen=True, slots=True)
+class Exposed:
+    """Which targets expose a metric.
+
+    Attributes:
+        seen: the targets that are up.
+        missing: those of them without the metric.
+        age: of the target whose newest sample is the oldest; None if nobody exposes it.
+    """
+
+    seen: Scraped
+    missing: tuple[str, ...]
+    age: Measurement | None
+
+
+def thrown_away(prometheus: Prometheus, job: Job) -> list[Measurement]:
+    """For each target that is up, the samples of its last scrape that are in no series.
+
+    Nothing where labels are honored and some are missing: those samples may be in series with the
+    labels of another job. Samples with a time of their own count for an hour.
+
+    Raises:
+        NoData: no target of the job is up.
+    """
+    seen = well_targets_of(prometheus, job)
+    samples = f"scrape_samples_post_metric_relabeling{{{seen.matchers}}}"
+    series = f'{{{seen.matchers},__name__!~"{_OWN_SERIES}"}}'
+    lost = prometheus.query(f"{samples} - on (job, instance) count by (job, instance) ({series})")
+    by_name = {sample.labels.get("instance", ""): sample.value for sample in lost}
+    if any(value > 0 for value in by_name.values()):
+        # Relabeling may write another instance, and a sample may have a time of its own.
+        hour = f"count(last_over_time({series}[1h]))"
+        of_all = prometheus.query(f"sum({samples}) - {hour}")
+        elsewhere = not of_all or of_all[0].value <= 0
+        if elsewhere or job.name in prometheus.honoring_jobs():
+            return []
+    return [
+        Measurement(
+            f"samples of {name} that are in no series", max(0, int(value)), "count", samples
+        )
+        for name, value in sorted(by_name.items())
+    ]
+
+
+def twice(prometheus: Prometheus, job: Job) -> Measurement:
+    """The targets that another job scrapes at the same address, and whose metrics it keeps, too."""
+    targets = prometheus.targets()
+    own = [t for t in targets if job.name in (t.pool, t.labels.get("job"))]
+    pairs = [
+        (target, other)
+        for target in own
+        for other in targets
+        if other.url == target.url and other.labels != target.labels
+    ]
+    found = [f"{o.pool}: {o.url}" for t, o in pairs if prometheus.query(_shared(t, o))]
+    return Measurement(
+        "targets that are scraped twice",
+        len(set(found)),
+        "count",
+        "; ".join(sorted(set(found))[:_SHOWN]) or f"GET {prometheus.url}/api/v1/targets",
+        len(own),
+    )
+
+
+def _shared(one: Target, other: Target) -> str:
+    """The metrics that two targets have in common, besides those of each scrape."""
+    first, second = (
+        f"count by (__name__) ({{job={_quoted(t.labels.get('job', t.pool))},"
+        f'instance={_quoted(_instance(t))},__name__!~"{_OWN_SERIES}"}})'
+        for t in (one, other)
+    )
+    return f"{first} and on (__name__) {second}"
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def wanted_values(job: Job) -> list[tuple[str, float]]:
@@ -234,14 +366,15 @@ def values_of(
     return measured, tuple(sorted(missing(found)))
 
 
-def _must_select(selector: str) -> None:
-    """Raises `CouldNotMeasure` unless the text is a selector and computes nothing."""
+def _must_select(selector: str) -> set[str]:
+    """The labels of a selector; raises `CouldNotMeasure` if the text computes anything."""
     try:
         parsed = promql_parser.parse(selector)
     except ValueError as error:
         raise _no_selector(selector, clean(str(error))) from None
     if not isinstance(parsed, promql_parser.VectorSelector):
         raise _no_selector(selector, "it is an expression")
+    return {matcher.name for matcher in parsed.matchers.matchers}
 
 
 def _no_selector(selector: str, reason: str) -> CouldNotMeasure:
@@ -305,11 +438,15 @@ def _history(prometheus: Prometheus, job: Job, seen: Scraped, counted: str, fewe
         until(lambda: prometheus.query(counted), lambda s: not young(s), within_s=within_s)
     )
     if left:
-        raise NoData(
-            f"{min(left)} was scraped fewer than {fewest} times, which is too few",
-            where=f"{prometheus.url}: {counted}",
-            remedy="run the gate again a few scrapes later, or let `window_s` span more scrapes",
-        )
+        raise _too_few(min(left), fewest, f"{prometheus.url}: {counted}")
+
+
+def _too_few(instance: str, fewest: int, where: str) -> NoData:
+    return NoData(
+        f"{instance} was scraped fewer than {fewest} times, which is too few",
+        where=where,
+        remedy="run the gate again a few scrapes later, or let `window_s` span more scrapes",
+    )
 
 
 def _instance(target: Target) -> str:

@@ -1,4 +1,7 @@
-"""Sends known requests to a service, and compares its counters before and after."""
+"""Sends known requests to a service, and compares its counters before and after.
+
+Also as Prometheus stores them: it may scrape another instance under the name of the service.
+"""
 
 import time
 from collections.abc import Callable
@@ -7,12 +10,18 @@ from typing import Final
 
 from readiness.areas.monitoring.config import Service, Truth
 from readiness.lib.http import Session, session_for
+from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.exposition import Reading, read, scrape
+from readiness.lib.retry import until
 from readiness.model.errors import CouldNotMeasure, NoData
 
 _SETTLE_S: Final = 5.0
 _POLL_S: Final = 0.25
 _FIRST_ERROR: Final = 400
+# Two scrapes and what they take; a check does not wait longer for what a target configures.
+_SCRAPES: Final = 2
+_SLACK_S: Final = 5.0
+_LONGEST_WAIT_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,51 @@ def measure(service: Service, truth: Truth) -> Counted:
         errors=_moved(middle.errors, after.errors),
         silent=tuple(selector for selector, reading in readings if not reading.present),
     )
+
+
+def stored(prometheus: Prometheus, selector: str) -> float:
+    """The sum of a counter in Prometheus, over all instances; 0 without a series."""
+    return sum(sample.value for sample in prometheus.query(f"sum({selector})"))
+
+
+def stored_increase(prometheus: Prometheus, selector: str, before: float, expected: float) -> float:
+    """How far a counter has moved in Prometheus; waits for two scrapes, and 60 s at most.
+
+    Raises:
+        NoData: it has no series there, or is scraped too rarely to wait for.
+    """
+    interval_s = _interval_s(prometheus, selector)
+    patience_s = min(_SCRAPES * interval_s + _SLACK_S, _LONGEST_WAIT_S)
+    moved = until(
+        lambda: stored(prometheus, selector) - before,
+        lambda increase: increase >= expected,
+        within_s=patience_s,
+    )
+    if moved < expected and interval_s >= _LONGEST_WAIT_S:
+        raise NoData(
+            f"{selector} is scraped every {interval_s:g} s, longer than a check waits",
+            where=prometheus.url,
+            remedy="scrape the service at least once a minute",
+        )
+    return moved
+
+
+def _interval_s(prometheus: Prometheus, selector: str) -> float:
+    series = prometheus.query(selector)
+    if not series:
+        raise NoData(
+            f"Prometheus has no series {selector}",
+            where=prometheus.url,
+            remedy="scrape the service, and keep this metric in `metric_relabel_configs`:"
+            " see monitoring.scrape-jobs",
+        )
+    places = {(s.labels.get("job"), s.labels.get("instance")) for s in series}
+    found = [
+        target.interval_s
+        for target in prometheus.targets()
+        if (target.labels.get("job"), target.labels.get("instance")) in places
+    ]
+    return max(found, default=_LONGEST_WAIT_S)
 
 
 def _undisturbed(service: Service, truth: Truth) -> _Counters:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from readiness.areas.monitoring.reference.watched import DASHBOARD
 from readiness.model.errors import ReferenceSystemError
@@ -25,6 +25,7 @@ _TARGETS: Final = "/api/v1/targets"
 _TIMEOUT_S: Final = 30.0
 # Some scrapes and evaluations, and a window of 30 s.
 _NOTICED_S: Final = 90.0
+_Page = tuple[int, str, bytes]
 _Change = Callable[[str, bytes, Any], None]
 """Changes an answer in place: the path, the body of the request, and the `data` of the answer."""
 
@@ -76,6 +77,28 @@ class MonitoringLevers(ProgramLevers):
         """
         file = self._folder / "prometheus.yml"
         return self._edited({file: self._program("prometheus")}, edit, loads=loads)
+
+    @contextlib.contextmanager
+    def scrape_a_copy(self, job: str) -> Iterator[int]:
+        """Let Prometheus scrape, in place of a job's target, a server that repeats its metrics."""
+        found: dict[str, str] = {}
+
+        def point_to(port: int) -> Edit:
+            def edit(document: Any) -> None:
+                (own,) = (each for each in document["scrape_configs"] if each["job_name"] == job)
+                labels = {"instance": found["place"]}
+                own["static_configs"] = [{"targets": [f"127.0.0.1:{port}"], "labels": labels}]
+
+            return edit
+
+        targets = request_json(self._program("prometheus").port, "GET", _TARGETS)
+        for target in targets["data"]["activeTargets"]:
+            if target["scrapePool"] == job:
+                found = {"place": target["labels"]["instance"], "url": target["scrapeUrl"]}
+        place = urlsplit(found["url"])
+        page = _passed_on(place.port or 80, "GET", place.path, b"")
+        with _serving(lambda *_: page) as port, self.edit_prometheus(point_to(port)):
+            yield port
 
     def edit_rules(self, edit: Edit, *, loads: bool = True) -> Lever:
         """Change the alert rules and reload them; see `edit_prometheus`."""
@@ -185,29 +208,41 @@ class MonitoringLevers(ProgramLevers):
 @contextlib.contextmanager
 def _proxy(port: int, edit: _Change) -> Iterator[str]:
     """A proxy in front of Prometheus that changes its answers."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(port, edit))
+
+    def answer(method: str, path: str, asked: bytes) -> _Page:
+        status, content_type, body = _passed_on(port, method, path, asked)
+        if content_type.startswith("application/json"):
+            document = json.loads(body)
+            edit(path, asked, document.get("data"))
+            body = json.dumps(document).encode()
+        return status, content_type, body
+
+    with _serving(answer) as own:
+        yield f"http://127.0.0.1:{own}"
+
+
+@contextlib.contextmanager
+def _serving(answer: Callable[[str, str, bytes], _Page]) -> Iterator[int]:
+    """A server on the port that it gives; `answer` takes the method, the path and the body."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(answer))
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield server.server_port
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
 
 
-def _handler(port: int, edit: _Change) -> type[BaseHTTPRequestHandler]:
+def _handler(answer: Callable[[str, str, bytes], _Page]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             asked = self.rfile.read(int(self.headers.get("content-length", 0)))
-            status, content_type, body = _passed_on(port, self.command, self.path, asked)
-            if content_type.startswith("application/json"):
-                document = json.loads(body)
-                edit(self.path, asked, document.get("data"))
-                body = json.dumps(document).encode()
+            status, content_type, body = answer(self.command, self.path, asked)
             self.send_response(status)
             self.send_header("content-type", content_type)
             self.send_header("content-length", str(len(body)))
@@ -222,7 +257,7 @@ def _handler(port: int, edit: _Change) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _passed_on(port: int, method: str, path: str, body: bytes) -> tuple[int, str, bytes]:
+def _passed_on(port: int, method: str, path: str, body: bytes) -> _Page:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
     try:
         headers = {"content-type": "application/x-www-form-urlencoded"} if body else {}
