@@ -193,7 +193,10 @@ _HERE = "do $$ begin execute format('{}', current_database()); end $$"
             "alter table s.t set (autovacuum_enabled = false, fillfactor = 10)",
             "options of s.t was not expected",
         ),
-        ("alter table s.t set (toast.autovacuum_enabled = false)", "options of s.t was not expec"),
+        (
+            "alter table s.noted set (toast.autovacuum_enabled = false)",
+            "options of s.noted was not expected",
+        ),
         (
             "alter table s.noted alter body set storage external",
             "options of column body of s.noted was not expected",
@@ -207,8 +210,8 @@ _HERE = "do $$ begin execute format('{}', current_database()); end $$"
             'setting "app.key" in this database was not expected',
         ),
         (
-            _HERE.format("alter role pg_monitor in database %I set work_mem = ''8MB''"),
-            "setting work_mem of pg_monitor in this database was not expected",
+            _HERE.format("alter role current_user in database %I set work_mem = ''8MB''"),
+            "setting work_mem of ",
         ),
         (
             _HERE.format("grant all on database %I to pg_monitor"),
@@ -216,7 +219,7 @@ _HERE = "do $$ begin execute format('{}', current_database()); end $$"
         ),
         (_HERE.format("alter database %I connection limit 9"), "database connections was not"),
         # Neither a name nor a row of the catalog that is written by itself.
-        ("analyze s.t; vacuum s.t", ""),
+        ("analyze s.t", ""),
     ],
 )
 def test_what_surrounds_the_objects_is_saved_and_compared(

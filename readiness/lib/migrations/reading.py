@@ -87,8 +87,11 @@ def _heads(settings: Migrations, migrations: list[Migration]) -> tuple[str, ...]
     forked = []
     for app in sorted(apps):
         own = [m for m in migrations if m.version.partition(".")[0] == app]
-        replaced = {old for m in own for old in m.replaces}
-        ends = [v for v in heads_of(own) if v not in replaced]
+        squashed = {old: m.version for m in own for old in m.replaces}
+        kept = [m for m in own if m.version not in squashed]
+        # One that builds on a replaced one builds on the squashed one.
+        built_on = {squashed.get(v, v) for m in kept for v in m.after}
+        ends = [m.version for m in kept if m.version not in built_on]
         forked += ends if len(ends) > 1 else []
     return tuple(forked) or (migrations[-1].version,)
 

@@ -64,6 +64,14 @@ class Rollback:
         return ""
 
 
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A scratch database with migrations; `partly` are those with a part that is not SQL."""
+
+    dsn: Dsn
+    partly: tuple[str, ...]
+
+
 class MigrationFails(CouldNotMeasure):
     """A migration fails whatever the server has beside it."""
 
@@ -98,18 +106,18 @@ def apply(dsn: Dsn, text: str, timeout_s: float) -> None:
 @contextmanager
 def replayed(
     server: Scratch, settings: Migrations, migrations: Sequence[Migration]
-) -> Iterator[Dsn]:
+) -> Iterator[Replayed]:
     """A new scratch database in which migrations have been run, one after the other."""
     with server.database() as dsn:
         if settings.base:
             apply(dsn, text_of(Path(settings.base)), settings.timeout_s)
-        for migration in migrations:
-            run(dsn, settings, migration)
-        yield dsn
+        whole = [run(dsn, settings, migration) for migration in migrations]
+        partly = [m.version for m, all_of in zip(migrations, whole, strict=True) if not all_of]
+        yield Replayed(dsn, tuple(partly))
 
 
-def run(dsn: Dsn, settings: Migrations, migration: Migration) -> None:
-    """Run one migration of the repository."""
+def run(dsn: Dsn, settings: Migrations, migration: Migration) -> bool:
+    """Run one migration of the repository; whether its tool could write all of it as SQL."""
     text = up_of(settings, migration)
     try:
         apply(dsn, text, settings.timeout_s)
@@ -126,6 +134,7 @@ def run(dsn: Dsn, settings: Migrations, migration: Migration) -> None:
             remedy="create what it relies on (roles, extensions, tables) in an SQL file named in"
             " `base`, or name a server that has it in `scratch_dsn`",
         ) from error
+    return not not_printed(text)
 
 
 def on_copies(
@@ -140,7 +149,8 @@ def on_copies(
     """
     older, newest = parted(settings, migrations)
     found = []
-    with replayed(server, settings, older) as dsn:
+    with replayed(server, settings, older) as ready:
+        dsn = ready.dsn
         if settings.seed:
             apply(dsn, text_of(Path(settings.seed)), settings.timeout_s)
         for migration in newest:

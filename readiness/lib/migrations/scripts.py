@@ -109,7 +109,7 @@ def one_way(text: str, way: Literal["up", "down"]) -> str | None:
 def _step_of(text: str, version: str, way: Literal["up", "down"]) -> str:
     """What alembic printed for one revision: it prints those that it depends on, too."""
     marks = list(_RUNNING.finditer(text))
-    for mark, after in zip(marks, [*marks[1:], None], strict=True):
+    for mark, after in zip(marks, [*marks[1:], None], strict=False):
         if mark[way] == version:
             opened = [s for s in split(text[: mark.start()]) if _ends_or_begins(s)]
             begun = bool(opened) and not re.search(
