@@ -11,7 +11,7 @@ from typing import Final
 from readiness.areas.monitoring.config import Service, Truth
 from readiness.lib.http import Session, session_for
 from readiness.lib.prometheus import Prometheus
-from readiness.lib.prometheus.exposition import Reading, read, scrape
+from readiness.lib.prometheus.exposition import Reading, parse_selector, read, scrape
 from readiness.lib.retry import until
 from readiness.model.errors import CouldNotMeasure, NoData
 
@@ -81,41 +81,43 @@ def stored(prometheus: Prometheus, selector: str) -> float:
 def stored_increase(prometheus: Prometheus, selector: str, before: float, expected: float) -> float:
     """How far a counter has moved in Prometheus; waits for two scrapes, and 60 s at most.
 
+    A counter has no series before its first event: one that stays without has not moved.
+
     Raises:
-        NoData: it has no series there, or is scraped too rarely to wait for.
+        NoData: the metric is not there at all, or is scraped too rarely to wait for.
     """
-    interval_s = _interval_s(prometheus, selector)
-    patience_s = min(_SCRAPES * interval_s + _SLACK_S, _LONGEST_WAIT_S)
+    name = parse_selector(selector).name
+    interval_s = _interval_s(prometheus, name)
     moved = until(
         lambda: stored(prometheus, selector) - before,
         lambda increase: increase >= expected,
-        within_s=patience_s,
+        within_s=min(_SCRAPES * interval_s + _SLACK_S, _LONGEST_WAIT_S),
     )
+    if moved < expected and not prometheus.query(name):
+        raise NoData(
+            f"Prometheus has no series {name}",
+            where=prometheus.url,
+            remedy="scrape the service, and keep this metric in `metric_relabel_configs`:"
+            " see monitoring.scrape-jobs",
+        )
     if moved < expected and interval_s >= _LONGEST_WAIT_S:
         raise NoData(
-            f"{selector} is scraped every {interval_s:g} s, longer than a check waits",
+            f"{name} is scraped every {interval_s:g} s, longer than a check waits",
             where=prometheus.url,
             remedy="scrape the service at least once a minute",
         )
     return moved
 
 
-def _interval_s(prometheus: Prometheus, selector: str) -> float:
-    series = prometheus.query(selector)
-    if not series:
-        raise NoData(
-            f"Prometheus has no series {selector}",
-            where=prometheus.url,
-            remedy="scrape the service, and keep this metric in `metric_relabel_configs`:"
-            " see monitoring.scrape-jobs",
-        )
-    places = {(s.labels.get("job"), s.labels.get("instance")) for s in series}
+def _interval_s(prometheus: Prometheus, name: str) -> float:
+    """Seconds between two scrapes of the targets with a metric; of all, if none has it yet."""
+    places = {(s.labels.get("job"), s.labels.get("instance")) for s in prometheus.query(name)}
     found = [
         target.interval_s
         for target in prometheus.targets()
-        if (target.labels.get("job"), target.labels.get("instance")) in places
+        if not places or (target.labels.get("job"), target.labels.get("instance")) in places
     ]
-    return max(found, default=_LONGEST_WAIT_S)
+    return max(found, default=0.0)
 
 
 def _undisturbed(service: Service, truth: Truth) -> _Counters:
