@@ -13,6 +13,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from readiness.config.base import FOLDER
 from readiness.config.base.mistakes import Mistake
 from readiness.config.base.mistakes import Path as KeyPath
 from readiness.config.crosschecks import cross_mistakes
@@ -180,7 +181,7 @@ def examine(path: Path, data: bytes, environ: Mapping[str, str], today: date) ->
     source = _parse(path, data)
     try:
         values = interpolate(source.raw, environ)
-        config, mistakes = _validate(source, values)
+        config, mistakes = _validate(source, values, path.parent)
     except RecursionError:
         raise ConfigError(
             [Problem(str(path), "its tables or lists are nested too deeply")]
@@ -254,12 +255,16 @@ def _syntax_remedy(what: str) -> str:
     return next((remedy for start, remedy in _SYNTAX.items() if what.startswith(start)), "")
 
 
-def _validate(source: Source, values: Interpolation) -> tuple[Config | None, list[Mistake]]:
+def _validate(
+    source: Source, values: Interpolation, folder: Path
+) -> tuple[Config | None, list[Mistake]]:
     """Validate; texts of the environment become numbers where a number is expected."""
+    # From the folder itself, paths stay as they were written.
+    beside = {} if folder.resolve() == Path.cwd().resolve() else {FOLDER: folder.resolve()}
     converted = False
     while True:
         try:
-            return Config.model_validate(values.values).named(), []
+            return Config.model_validate(values.values, context=beside).named(), []
         except ValidationError as error:
             if converted or not _take_scalars(error, source, values):
                 return None, _mistakes(error, source, values)

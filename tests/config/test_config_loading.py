@@ -384,3 +384,46 @@ def _models(base: type[Model]) -> Iterator[type[Model]]:
     for model in base.__subclasses__():
         yield model
         yield from _models(model)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_paths_are_relative_to_the_file(
+    elsewhere: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "deploy"
+    folder.mkdir()
+    (folder / "readiness.toml").write_text("""
+[target]
+name = "shop"
+[services.api]
+url = "http://127.0.0.1:1"
+[services.api.drill]
+dependency = "its database"
+away = ["./staging.sh", "down"]
+back = ["docker", "start", "db"]
+[databases.shop]
+dsn = "postgresql://monitor@127.0.0.1/shop"
+[backup.cloud]
+database = "shop"
+path = "s3://backups/shop"
+[backup.near]
+database = "shop"
+path = "/var/backups"
+[backup.shop]
+database = "shop"
+path = "dumps"
+[scaling.shop]
+workload = "deployment/shop"
+manifests = ["k8s/*.yaml"]
+""")
+    monkeypatch.chdir(tmp_path if elsewhere else folder)
+    path = Path("deploy/readiness.toml" if elsewhere else "readiness.toml")
+    config = load(path, {}, today=TODAY).config
+    before = "deploy/" if elsewhere else ""
+    assert config.backup["shop"].path == f"{before}dumps"
+    assert config.backup["cloud"].path == "s3://backups/shop"
+    assert config.backup["near"].path == "/var/backups"
+    assert config.scaling["shop"].manifests == [f"{before}k8s/*.yaml"]
+    assert config.services["api"].drill
+    assert config.services["api"].drill.away[0] == f"{before or './'}staging.sh"
+    assert config.services["api"].drill.back[0] == "docker"

@@ -13,7 +13,6 @@ from readiness.areas.scaling.kubernetes.inventory import Inventory, documents, r
 from readiness.areas.scaling.kubernetes.parts import amount, part_of
 from readiness.areas.scaling.probes.sides import sides, written
 from readiness.areas.scaling.reference.target import copy_manifests
-from readiness.fixtures.scaling import _sides as beside
 from readiness.model.errors import CouldNotMeasure, NoData
 from tests.support.kubernetes_samples import deployment, hpa, inventory, made
 
@@ -229,11 +228,3 @@ def test_a_workload_that_the_cluster_lacks_is_an_error_even_if_a_manifest_has_it
     )  # fmt: skip
     with pytest.raises(NoData, match="deployment/shop was not found in namespace shop of staging"):
         sides(scaling, Inventory(()))
-
-
-def test_manifests_are_relative_to_the_configuration_file(folder: Path) -> None:
-    scaling = Scaling(name="shop", workload="deployment/shop", manifests=["*.yaml"])
-    found = beside(scaling, folder)
-    assert found.declared is not None
-    with pytest.raises(NoData, match="matches no file"):
-        beside(scaling, folder.parent)

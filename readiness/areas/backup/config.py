@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from readiness.config.base import (
     Command,
     Count,
+    File,
     Model,
     Name,
     Named,
@@ -39,7 +40,7 @@ class Layer(Named):
         description="full, schema, data: of the database, by pg_dump; globals: roles, by"
         " pg_dumpall; volume: a tar archive of files",
     )
-    folder: Text | None = Field(None, description="its folder; default: that of the backup")
+    folder: File | None = Field(None, description="its folder; default: that of the backup")
     pattern: Text = Field(..., description="which files of the folder are this layer")
     newest_max_h: Positive | None = Field(
         None, description="hours; age of the newest; default: that of the backup"
@@ -49,7 +50,7 @@ class Layer(Named):
 class Copy(Named):
     """A second copy, `[backup.NAME.copies.NAME]`: a folder, or a command that lists it."""
 
-    folder: Text | None = Field(None, description="the folder, where it is mounted here")
+    folder: File | None = Field(None, description="the folder, where it is mounted here")
     list_command: Command | None = Field(
         None, description="prints a line for each file there: its size in bytes, a tab, its name"
     )
@@ -167,7 +168,7 @@ class Backup(Named):
     tool: Tool = Field(
         "dump", description="what makes them; all but `dump` need [backup.NAME.physical]"
     )
-    path: Text = Field(
+    path: File = Field(
         ...,
         description="the folder the backups are written to, or the repository of another tool",
     )

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from readiness.config.base import Count, Model, Name, Named, Positive, Share, Text, tables
+from readiness.config.base import Count, File, Model, Name, Named, Positive, Share, Text, tables
 from readiness.model.secrets import Dsn
 
 _GIB: Final = 1 << 30
@@ -264,7 +264,7 @@ class Bloat(Model):
 class History(Model):
     """The snapshots that `readiness snapshot` takes each hour: counters have no past."""
 
-    path: Text = Field(..., description="file of the snapshots (SQLite), one for each database")
+    path: File = Field(..., description="file of the snapshots (SQLite), one for each database")
     index_max_age_h: Positive = Field(
         2, description="hours; age of the newest snapshot of counters, which is taken hourly"
     )

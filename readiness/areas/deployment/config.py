@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from readiness.config.base import (
     Command,
     Count,
+    File,
     Model,
     Name,
     Named,
@@ -88,7 +89,7 @@ class ByCompose(Model):
         description="let `up` wait until the containers are healthy; false for tools that do not"
         " know --wait: docker-compose 1, older podman-compose",
     )
-    files: Annotated[list[Text], Field(min_length=1)] = Field(
+    files: Annotated[list[File], Field(min_length=1)] = Field(
         default=["docker-compose.yml"], description="the compose files, in order"
     )
     # Compose 2 accepts no other names, and compose 1 would change them.
@@ -220,7 +221,7 @@ class Host(Model):
 class Files(Model):
     """The configuration that is deployed with the release."""
 
-    parse: list[Text] = Field(
+    parse: list[File] = Field(
         default=[],
         description="patterns of files: .yaml .yml .json .toml .ini .cfg .cnf; each must parse,"
         " without duplicate keys",
@@ -240,7 +241,7 @@ class Files(Model):
 class SavedLayer(Named):
     """What must be backed up before a deployment, `[deployment.layers.NAME]`."""
 
-    path: Text = Field(..., description="the folder that the copies are written to")
+    path: File = Field(..., description="the folder that the copies are written to")
     pattern: Text = Field("*", description="which files of the folder are copies of this layer")
     max_age_min: Positive = Field(60, description="minutes; age of the newest one")
     sha256: bool = Field(
@@ -251,7 +252,7 @@ class SavedLayer(Named):
 class Order(Model):
     """In which order the services start."""
 
-    compose: Text | Annotated[list[Text], Field(min_length=1)] = Field(
+    compose: File | Annotated[list[File], Field(min_length=1)] = Field(
         ...,
         description="the compose file, or several in the order of `docker compose -f`; with `.env`"
         " beside the first, and what they include and extend",
@@ -290,7 +291,7 @@ class Worker(Named):
 class Report(Model):
     """The report that a deployment writes at its end."""
 
-    path: Text = Field(..., description="the JSON file that the newest deployment wrote")
+    path: File = Field(..., description="the JSON file that the newest deployment wrote")
 
 
 class Compatibility(Model):

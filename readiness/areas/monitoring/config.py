@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from readiness.config.base import (
     Command,
     Count,
+    File,
     Model,
     Name,
     Named,
@@ -25,7 +26,7 @@ class Dashboard(Named):
     """A dashboard, `[grafana.dashboards.NAME]`, from Grafana or from a file with its JSON."""
 
     uid: Text | None = Field(None, description="its uid in Grafana")
-    file: Text | None = Field(
+    file: File | None = Field(
         None, description="its JSON, as exported; judged against [prometheus], without a Grafana"
     )
     min_panels: Count = Field(11, description="fewest panels with a query that it must have")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from readiness.config.base import Body, Count, Model, Name, Path_, Positive, Text, tables
+from readiness.config.base import Body, Count, File, Model, Name, Path_, Positive, Text, tables
 from readiness.lib.sampling import fewest_samples
 from readiness.model.secrets import Dsn
 
@@ -83,7 +83,7 @@ class Load(Model):
     rate: Positive | None = Field(
         None, description="requests a second; required with `requests`, use the declared peak"
     )
-    locustfile: Text | None = Field(
+    locustfile: File | None = Field(
         None, description="instead of `requests`: a locustfile, whose users decide when they send"
     )
     users: Count | None = Field(None, description="users of the locustfile; required with it")

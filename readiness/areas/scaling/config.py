@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from readiness.config.base import Command, Count, Model, Name, Named, Positive, Text, tables
+from readiness.config.base import Command, Count, File, Model, Name, Named, Positive, Text, tables
 from readiness.lib.prober.watched import Watched
 
 Percent = Annotated[int, Field(ge=0, le=1000)]
@@ -84,7 +84,7 @@ class Scaling(Named):
     namespace: Text | None = Field(
         None, description="its namespace, where `manifests` have several workloads of that name"
     )
-    manifests: Annotated[list[Text], Field(min_length=1)] = Field(
+    manifests: Annotated[list[File], Field(min_length=1)] = Field(
         default=[],
         description="patterns of files: rendered manifests, or live objects as"
         " printed by `kubectl get -o json`",

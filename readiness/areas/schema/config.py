@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from readiness.config.base import (
     Count,
+    File,
     Identifier,
     Model,
     Name,
@@ -54,7 +55,7 @@ class Tenancy(Named):
 class DatabaseSchema(Model):
     """Which objects, rows and rights a database must have."""
 
-    manifest: Text | None = Field(
+    manifest: File | None = Field(
         None, description="the file that `readiness schema save` writes; keep it with the code"
     )
     ignore: list[Text] = Field(

@@ -1,7 +1,9 @@
 """The strict base of all models of `readiness.toml`, and its types of value."""
 
+import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import (
@@ -11,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    ValidationInfo,
 )
 from pydantic_core import PydanticCustomError
 
@@ -18,6 +21,9 @@ from readiness.model.check import Effect
 from readiness.model.secrets import Interpolated, register
 
 NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+FOLDER: Final = "folder"
+"""The key of pydantic's context with the folder that relative paths start from; without it they
+start from the working folder."""
 PATH_PATTERN: Final = r"^/\S*$"
 URL_PATTERN: Final = r"^https?://[^\s/?#]+[^\s?#]*$"
 
@@ -37,6 +43,19 @@ def _guard_credentials(url: object) -> object:
     return url
 
 
+def _beside(path: str, info: ValidationInfo) -> str:
+    """The path from the working folder: a file names what lies beside it."""
+    folder = (info.context or {}).get(FOLDER)
+    named = Path(path).is_absolute() or "://" in path or path.startswith("~")
+    return path if folder is None or named else os.path.relpath(Path(folder, path))
+
+
+def _program_beside(command: list[str], info: ValidationInfo) -> list[str]:
+    """A program with a folder, as `./deploy.sh`, lies beside the file; others are on PATH."""
+    program, *arguments = command
+    return [_beside(program, info) if "/" in program else program, *arguments]
+
+
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 """A name that becomes part of check ids: letters, digits, `.`, `_`, `-`."""
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
@@ -48,6 +67,8 @@ Url = Annotated[
     StringConstraints(pattern=URL_PATTERN),
     AfterValidator(lambda url: url.rstrip("/")),
 ]
+File = Annotated[Text, AfterValidator(_beside)]
+"""A file, folder or pattern; relative to the folder of the configuration file."""
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -55,7 +76,7 @@ Share = Annotated[float, Field(gt=0, le=1)]
 Table = Annotated[str, Field(pattern=r"^[A-Za-z_][\w$]*\.[A-Za-z_][\w$]*$")]
 """A table's name with its schema, as `shop.orders`; what would need quotes cannot be named."""
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][\w$]*$")]
-Command = Annotated[list[str], Field(min_length=1)]
+Command = Annotated[list[str], Field(min_length=1), AfterValidator(_program_beside)]
 # TOML has no enumerations: a word becomes the member; nothing else is coerced.
 EffectWord = Annotated[Effect, Field(strict=False)]
 

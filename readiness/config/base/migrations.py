@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from readiness.config.base import Command, Count, Identifier, Model, Positive, Text
+from readiness.config.base import Command, Count, File, Identifier, Model, Positive, Text
 from readiness.model.secrets import Dsn
 
 Tool = Literal["alembic", "django", "flyway", "sql"]
@@ -17,7 +17,7 @@ class Migrations(Model):
     """The migrations that lead to the schema, and the table of those that were applied."""
 
     tool: Tool = Field(..., description="what applies them: `sql` is `1_x.up.sql`, `1_x.down.sql`")
-    folder: Text = Field(..., description="their folder: alembic's `versions`, django's project")
+    folder: File = Field(..., description="their folder: alembic's `versions`, django's project")
     table: Annotated[str, Field(pattern=r"^([A-Za-z_][\w$]*\.)?[A-Za-z_][\w$]*$")] | None = Field(
         None,
         description="the table of what was applied; default: the tool's own, and"
@@ -49,10 +49,10 @@ class Migrations(Model):
     ignore: list[Text] = Field(
         default=[], description="patterns of objects that do not come from migrations"
     )
-    base: Text | None = Field(
+    base: File | None = Field(
         None, description="an SQL file run before the first: what the migrations rely on"
     )
-    seed: Text | None = Field(
+    seed: File | None = Field(
         None, description="an SQL file with a few rows, run before the newest; they must survive"
     )
     max_blocked_s: Positive = Field(
