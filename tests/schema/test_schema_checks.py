@@ -422,7 +422,6 @@ def test_the_application_role(
         ("select 1", ""),
         ("alter table s.child add constraint c check (id > 0) not valid", "c on s.child"),
         ("alter table s.child disable trigger all", "the foreign key child_parent_fkey on"),
-        ("alter table s.child enable replica trigger all", "the foreign key child_parent_fkey on"),
         (
             """create function s.f() returns trigger language plpgsql as 'begin return new; end';
             create trigger audit before insert on s.child for each row execute function s.f();
