@@ -57,7 +57,7 @@ def flyway(folder: Path, values: Mapping[str, str] = MappingProxyType({})) -> li
     """`V1.2__name.sql` with `U1.2__name.sql`, in the order of versions, then `R__name.sql`."""
     versioned: dict[tuple[int, ...], Migration] = {}
     repeatable: list[Migration] = []
-    undo: dict[str, Path] = {}
+    undo: dict[tuple[int, ...], Path] = {}
     twice: list[str] = []
     for path in _sql(folder):
         found = _FLYWAY.fullmatch(path.name)
@@ -65,7 +65,7 @@ def flyway(folder: Path, values: Mapping[str, str] = MappingProxyType({})) -> li
             continue
         version = found["version"].replace("_", ".")
         if found["kind"] == "U":
-            undo[version] = path
+            undo[numbers(version)] = path
         elif found["kind"] == "R":
             repeatable.append(
                 Migration(
@@ -73,12 +73,13 @@ def flyway(folder: Path, values: Mapping[str, str] = MappingProxyType({})) -> li
                 )
             )
         elif version:
-            versioned[_numbers(version)] = Migration(version, path, checksum=flyway_checksum(path))
+            versioned[numbers(version)] = Migration(version, path, checksum=flyway_checksum(path))
             twice.append(version)
     _refuse_twice(twice, folder)
     ordered = [versioned[key] for key in sorted(versioned)]
     return [
-        Migration(m.version, m.path, checksum=m.checksum, down=undo.get(m.version)) for m in ordered
+        Migration(m.version, m.path, checksum=m.checksum, down=undo.get(numbers(m.version)))
+        for m in ordered
     ] + sorted(repeatable, key=lambda m: m.version)
 
 
@@ -137,7 +138,7 @@ def _sql(folder: Path) -> Iterator[Path]:
     yield from sorted(folder.rglob("*.sql"))
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def numbers(version: str) -> tuple[int, ...]:
     """The version to sort by; 1.0 is 1, as flyway has it."""
     numbers = [int(part) for part in version.split(".") if part]
     while numbers and not numbers[-1]:

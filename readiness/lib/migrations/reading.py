@@ -144,8 +144,14 @@ def _flyway(rows: list[Row], source: str, migrations: list[Migration]) -> Applie
     done: dict[str, str | None] = {}
     failed: list[str] = []
     numbers = {m.version: n for n, m in enumerate(migrations)}
+    versions = {
+        files.numbers(m.version): m.version for m in migrations if not files.is_repeatable(m)
+    }
     for version, description, success, checksum, kind in rows:
-        name = str(description if version is None else version)
+        # 1.0, 01 and 1 are one version: the repository's way to write it.
+        name = str(description)
+        if version is not None:
+            name = versions.get(files.numbers(str(version)), str(version))
         if kind in ("UNDO_SQL", "DELETE"):
             done.pop(name, None)
         elif not success:
