@@ -65,9 +65,17 @@ table_is_unlogged = _sql(
 
 synchronous_standby_is_misspelled = broken_by(
     "synchronous_standby_is_misspelled",
-    "Commits wait for two standbys, one of which has another name.",
+    "Commits of the application wait for a standby, which has another name.",
     {_WRITABLE: {"synchronous-standby"}},
-    lambda levers: levers.server_setting("synchronous_standby_names", "standby_1"),
+    # Of the application alone, so that nothing else of the system waits, too.
+    lambda levers: (
+        levers.server_setting("synchronous_commit", "local"),
+        levers.sql(
+            "alter role shop_app set synchronous_commit = on",
+            "alter role shop_app reset synchronous_commit",
+        ),
+        levers.server_setting("synchronous_standby_names", "standby_1"),
+    ),
 )
 
 subscription_is_disabled = _sql(

@@ -50,6 +50,7 @@ def shop(dsn: Dsn, role: Dsn, run: Run) -> Iterator[Make]:
     yield make
     for name in (app, f"{app}_2"):
         with psycopg.connect(dsn.reveal(), autocommit=True) as connection:
+            connection.execute("set default_transaction_read_only = off")
             if connection.execute("select 1 from pg_roles where rolname = %s", [name]).fetchone():
                 connection.execute(f"drop owned by {name}")
                 connection.execute(f"drop role {name}")
