@@ -113,7 +113,7 @@ def _judge_manifest(
             samples=len(manifest.objects),
         ),
         equal_to(0),
-        listed(map(str, changes), between="; "),
+        listed(map(str, changes), most=8, between="; "),
         says=f"{len(changes)} objects differ from the schema saved on {saved:%Y-%m-%d}",
     )
 
