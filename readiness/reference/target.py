@@ -223,12 +223,12 @@ sql = "select * from shop.recent_orders order by created_at desc limit 50"
 [[performance.load]]
 name = "customers"
 service = "orders"
-rate = 40
-duration_s = 8
-warm_up_s = 1
+rate = 80
+duration_s = 4
+warm_up_s = 0.5
 max_p95_ms = 100
 max_p99_ms = 500
-min_per_s = 35
+min_per_s = 70
 
 [[performance.load.requests]]
 path = "/api/customers/7/orders"
