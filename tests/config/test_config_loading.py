@@ -397,10 +397,6 @@ def test_paths_are_relative_to_the_file(
 name = "shop"
 [services.api]
 url = "http://127.0.0.1:1"
-[services.api.drill]
-dependency = "its database"
-away = ["./staging.sh", "down"]
-back = ["docker", "start", "db"]
 [databases.shop]
 dsn = "postgresql://monitor@127.0.0.1/shop"
 [backup.cloud]
@@ -424,6 +420,3 @@ manifests = ["k8s/*.yaml"]
     assert config.backup["cloud"].path == "s3://backups/shop"
     assert config.backup["near"].path == "/var/backups"
     assert config.scaling["shop"].manifests == [f"{before}k8s/*.yaml"]
-    assert config.services["api"].drill
-    assert config.services["api"].drill.away[0] == f"{before or './'}staging.sh"
-    assert config.services["api"].drill.back[0] == "docker"

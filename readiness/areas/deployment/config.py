@@ -89,7 +89,7 @@ class ByCompose(Model):
         description="let `up` wait until the containers are healthy; false for tools that do not"
         " know --wait: docker-compose 1, older podman-compose",
     )
-    files: Annotated[list[File], Field(min_length=1)] = Field(
+    files: Annotated[list[Text], Field(min_length=1)] = Field(
         default=["docker-compose.yml"], description="the compose files, in order"
     )
     # Compose 2 accepts no other names, and compose 1 would change them.

@@ -50,12 +50,6 @@ def _beside(path: str, info: ValidationInfo) -> str:
     return path if folder is None or named else os.path.relpath(Path(folder, path))
 
 
-def _program_beside(command: list[str], info: ValidationInfo) -> list[str]:
-    """A program with a folder, as `./deploy.sh`, lies beside the file; others are on PATH."""
-    program, *arguments = command
-    return [_beside(program, info) if "/" in program else program, *arguments]
-
-
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 """A name that becomes part of check ids: letters, digits, `.`, `_`, `-`."""
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
@@ -76,7 +70,7 @@ Share = Annotated[float, Field(gt=0, le=1)]
 Table = Annotated[str, Field(pattern=r"^[A-Za-z_][\w$]*\.[A-Za-z_][\w$]*$")]
 """A table's name with its schema, as `shop.orders`; what would need quotes cannot be named."""
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][\w$]*$")]
-Command = Annotated[list[str], Field(min_length=1), AfterValidator(_program_beside)]
+Command = Annotated[list[str], Field(min_length=1)]
 # TOML has no enumerations: a word becomes the member; nothing else is coerced.
 EffectWord = Annotated[Effect, Field(strict=False)]
 

@@ -12,7 +12,6 @@ from pydantic import Discriminator, Field, Tag
 from readiness.config.base import (
     Count,
     EffectWord,
-    File,
     Model,
     Name,
     Named,
@@ -96,7 +95,7 @@ class Gate(Model):
         description="the least share of the required checks that must be judged, from 0 to 1; below"
         " it the verdict is INCOMPLETE",
     )
-    suites: list[File] = Field(default=[], description="folders with checks of your own")
+    suites: list[Text] = Field(default=[], description="folders with checks of your own")
     independent: list[Annotated[list[Text], Field(min_length=1)]] = Field(
         default=[],
         description="drills that do not disturb each other: lists of suites or check ids; the lists"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from readiness.lib import yaml_reader
 from readiness.lib.text import clean
@@ -264,35 +264,35 @@ def parsed(text: str) -> object:
     return _unmarked(yaml_reader.value_of(found[0], Scalars.GO_V3)) if found else None
 
 
-def _mark(node: yaml.Node, seen: set[int]) -> None:
+def _mark(node: Node, seen: set[int]) -> None:
     """Put values with compose's tags into a mapping that no file can have."""
     if id(node) in seen:
         return
     seen.add(id(node))
-    if isinstance(node, yaml.MappingNode):
+    if isinstance(node, MappingNode):
         node.value = [(key, _marked(value, seen)) for key, value in node.value]
-    elif isinstance(node, yaml.SequenceNode):
+    elif isinstance(node, SequenceNode):
         for item in node.value:
             _mark(item, seen)
 
 
-def _marked(node: yaml.Node, seen: set[int]) -> yaml.Node:
+def _marked(node: Node, seen: set[int]) -> Node:
     tag = node.tag
     if tag in {_RESET, _OVERRIDE}:
         node.tag = _CORE[type(node)]
-        if isinstance(node, yaml.ScalarNode) and not node.value:
+        if isinstance(node, ScalarNode) and not node.value:
             node.tag = "tag:yaml.org,2002:null"
     _mark(node, seen)
     if tag not in {_RESET, _OVERRIDE}:
         return node
-    key = yaml.ScalarNode(_CORE[yaml.ScalarNode], _MARK + tag, node.start_mark, node.end_mark)
-    return yaml.MappingNode(_CORE[yaml.MappingNode], [(key, node)], node.start_mark, node.end_mark)
+    key = ScalarNode(_CORE[ScalarNode], _MARK + tag, node.start_mark, node.end_mark)
+    return MappingNode(_CORE[MappingNode], [(key, node)], node.start_mark, node.end_mark)
 
 
 _CORE: Final[Mapping[type, str]] = {
-    yaml.ScalarNode: "tag:yaml.org,2002:str",
-    yaml.SequenceNode: "tag:yaml.org,2002:seq",
-    yaml.MappingNode: "tag:yaml.org,2002:map",
+    ScalarNode: "tag:yaml.org,2002:str",
+    SequenceNode: "tag:yaml.org,2002:seq",
+    MappingNode: "tag:yaml.org,2002:map",
 }
 
 
