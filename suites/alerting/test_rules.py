@@ -118,14 +118,15 @@ def _judge_selectors(
         lambda seen: not seen.blind,
         within_s=rules.patience_s(watcher),
     )
-    if not looked.selectors:
+    if not (looked.selectors or looked.blind):
         raise NoData(
             "no alert rule selects a series that must exist",
             where=watcher.url,
             remedy="rules on `vector(1)` and absent() alone notice nothing: load the real ones",
         )
     name = "selectors that match no series"
-    judge_none(evidence, "selectors", name, looked.blind, _RULES, looked.selectors)
+    samples = max(looked.selectors, len(looked.blind))
+    judge_none(evidence, "selectors", name, looked.blind, _RULES, samples)
 
 
 def _without_canary(found: Loaded, alerting: Alerting) -> list[Rule]:
@@ -280,7 +281,8 @@ def test_rule_metadata(
     ):
         if samples:
             judge_none(evidence, key, name, wrong, _RULES, samples)
-    if not agreed:
+    # A severity that misses says it already.
+    if not agreed and not evidence.failures:
         raise NoData(
             "no alert rule has an agreed severity: no summary and no runbook can be judged",
             where=watcher.url,

@@ -254,7 +254,7 @@ def test_what_is_scraped_is_stored_once_by_each_target(
     keys: set[str],
     expected: str,
 ) -> None:
-    monkeypatch.setattr(scraping, "_LONGEST_WAIT_S", 1.0)
+    monkeypatch.setattr(scraping, "_patience_s", lambda *_: 1.0)
     name = str(changes.pop("name"))
     evidence = judged("metrics.scrape_jobs", relabeled, job=job(name, **changes))
 
