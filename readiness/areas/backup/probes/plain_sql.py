@@ -96,7 +96,7 @@ def read_plain_dump(file: IO[bytes]) -> PlainDump:
     keys: list[tuple[bool, bytes]] = []
     found = _Found()
     zeros = False
-    for line, is_sql in _statements(_lines(file)):
+    for line, is_sql in _statements(_pieces(file)):
         last.append(line)
         zeros = zeros or b"\0" in line
         if not is_sql:
@@ -191,16 +191,25 @@ def for_psql(file: IO[bytes], database: str, databases: tuple[str, ...]) -> Iter
             yield line
 
 
-def _statements(lines: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Each line, and whether it is SQL and not the data of COPY."""
-    copying = False
-    for line in lines:
+def _statements(pieces: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Each piece, and whether it begins a line of SQL: not of the data of COPY or of INSERT."""
+    copying = inserting = odd = False
+    begins = True
+    for piece in pieces:
+        starts, begins = begins, piece.endswith(b"\n")
         if copying:
-            copying = line not in _COPY_ENDS
-            yield line, False
-        else:
-            copying = line.startswith(b"COPY ") and bool(_COPY.match(line))
-            yield line, True
+            copying = not (starts and piece in _COPY_ENDS)
+            yield piece, False
+            continue
+        is_sql = starts and not inserting
+        if is_sql:
+            copying = piece.startswith(b"COPY ") and bool(_COPY.match(piece))
+            inserting, odd = piece.startswith(b"INSERT INTO "), False
+        if inserting:
+            # A text may hold line ends; pg_dump doubles the quotes within it.
+            odd ^= bool(piece.count(b"'") % 2)
+            inserting = odd or not piece.rstrip().endswith(b";")
+        yield piece, is_sql
 
 
 def _connects_to(line: bytes) -> str:
@@ -224,7 +233,7 @@ def _damage(last: Iterable[bytes], keys: list[tuple[bool, bytes]], *, zeros: boo
         yield "contains NUL bytes: the file system lost what was written"
     opened = [key for closes, key in keys if not closes]
     closed = [key for closes, key in keys if closes]
-    if opened[:1] != closed[-1:]:
+    if opened != closed:  # pg_dumpall has a pair for each database
         yield "\\restrict has no \\unrestrict with the same key: psql refuses the rest"
 
 
@@ -232,11 +241,3 @@ def _pieces(file: IO[bytes]) -> Iterator[bytes]:
     """The lines; a very long one in several pieces."""
     while piece := file.readline(_LONGEST_PIECE):
         yield piece
-
-
-def _lines(file: IO[bytes]) -> Iterator[bytes]:
-    """The lines; of a very long one, the first piece, and `-` for each further one."""
-    begins = True
-    for piece in _pieces(file):
-        yield piece if begins else b"-" + piece[-1:] if b"\0" not in piece else b"-\0"
-        begins = piece.endswith(b"\n")
