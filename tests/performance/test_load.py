@@ -105,7 +105,7 @@ class Shopper(FastHttpUser):
 def test_the_users_of_a_locustfile(tmp_path: Path) -> None:
     path = tmp_path / "shop.py"
     path.write_text(USERS)
-    settings = declared(requests=None, rate=None, locustfile=str(path), users=2)
+    settings = declared(requests=None, rate=None, locustfile=str(path), users=2, duration_s=4)
     with SmallServer({"/a": OK}) as server:
         loaded = sent(settings, server.url)
     assert loaded.planned is None
