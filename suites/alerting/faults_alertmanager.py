@@ -239,7 +239,7 @@ def one_alertmanager_too_many(system: "ReferenceSystem") -> "Lever":
 def alert_is_dropped_on_the_way(system: "ReferenceSystem") -> "Lever":
     """What a rule against noise does with its regular expression."""
     drop = {"source_labels": ["alertname"], "regex": "Maintenance", "action": "drop"}
-    return _relabeled(system, [drop], "Maintenance", "vector(1)")
+    return _relabeled(system, [drop], "Maintenance", 'up{job="prometheus"} == 1')
 
 
 @fault(
