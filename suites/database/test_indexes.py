@@ -128,7 +128,7 @@ def _judge_reach(
     """Warn in the first days of a history, which says when indexes are judged.
 
     Raises:
-        NoData: a gap cut the history off, so that nobody knows what was used before.
+        NoData: a gap cut the history off: use before it is unknown.
     """
     limits, unseen = database.indexes, _unseen(known)
     so_far = f"{len(unseen)} indexes unused until now: {worst(unseen)}"
