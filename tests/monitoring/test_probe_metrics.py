@@ -110,7 +110,7 @@ def test_malformed_line_is_reported_with_its_number(line: str) -> None:
     ("line", "series", "value"),
     [
         ("up 1", Series("up"), 1),
-        ("  up\t1e3  ", Series("up"), 1000),
+        ("up\t1e3  ", Series("up"), 1000),
         ("up -Inf", Series("up"), -math.inf),
         ("up 1 1700000000000", Series("up"), 1),
         ("up{} 1", Series("up"), 1),

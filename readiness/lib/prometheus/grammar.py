@@ -183,7 +183,7 @@ class _Text(_Reader):
     _WORD: Final = re.compile(rf"({_QUOTED})[ \t]*(?:,[ \t]*)?")
     _CLOSE: Final = re.compile(r"\}")
     _REST: Final = re.compile(r"[ \t]*([^{ \t\n]*)[ \t]*([^\n]*)\n?")
-    _STAMP: Final = re.compile(r"[+-]?\d+", re.ASCII)
+    _STAMP: Final = re.compile(r"\d+", re.ASCII)
     _TYPES: Final = _KINDS | {"untyped"}
 
     def entry(self, line: int) -> None:
@@ -192,13 +192,21 @@ class _Text(_Reader):
             return
         if meta := self.take(self._META):
             self._declared(meta[1], meta[2])
-        elif not self.take(self._COMMENT):
+        elif self.take(self._COMMENT):
+            pass
+        elif blank and blank[0]:
+            raise Malformed("a sample after blanks")
+        else:
             self._sample(line)
 
     def _declared(self, word: str, rest: str) -> None:
         name = re.match(rf"{NAME.pattern}|{_QUOTED}", rest)
         if not name:
             raise Malformed("a HELP or TYPE without a valid metric name")
+        if _INVALID.search(rest):
+            raise Malformed(_NOT_UTF_8)
+        if name[0].startswith('"'):
+            self.page.quoted.append(clean(unquoted(name[0])))
         kind = rest[name.end() + 1 :] if word == "TYPE" else ""
         if word == "TYPE" and kind not in self._TYPES:
             raise Malformed("an unknown type of metric")
@@ -214,7 +222,7 @@ class _Text(_Reader):
             more = len(stamp.split()) > 1
             what = "more than a value and a time" if more else "a time in no whole milliseconds"
             raise Malformed(what)
-        if stamp and abs(int(stamp)) > _LAST_MS:
+        if stamp and int(stamp) > _LAST_MS:
             raise Malformed("a time that is too large")
         self.store(series, value, stamp, line)
 
@@ -282,6 +290,9 @@ class _OpenMetrics(_Reader):
         series = self.series(line, self._OPEN, self._labels)
         value, stamp = self._figures("value")
         if self.take(self._EXEMPLAR):
+            # OpenMetrics 1.0; later releases of Prometheus accept them anywhere.
+            if not series.name.endswith(("_total", "_bucket")):
+                raise Malformed("an exemplar of neither a counter nor a bucket")
             self._labels("exemplar")
             self._figures("exemplar")
         if not self.text.startswith("\n", self.place):
