@@ -261,6 +261,8 @@ def invalid_of_toast(connection: Connection) -> list[str]:
 # analyzed are estimated by its size: 200 bytes each. A function is asked and not the view, which
 # would count all tables for each key; and an array, as a join would read all of pg_class for each.
 # pg_partition_tree would lock every partition.
+# Right after a restore the catalogues have no statistics either: materialized, so that it is
+# computed once, whatever the planner believes.
 _FOREIGN_KEYS: Final = sql.SQL("""
 with recursive keys as (
     select k.oid, k.oid as root, k.conrelid, k.conkey
@@ -268,7 +270,7 @@ with recursive keys as (
     union all
     select c.oid, keys.root, c.conrelid, c.conkey
     from keys join pg_constraint c on c.conparentid = keys.oid and c.contype = 'f'),
-covered as (
+covered as materialized (
     select p.root, bool_and(exists (
            select 1 from pg_index i
            where i.indrelid = p.conrelid and i.indisvalid and i.indisready
