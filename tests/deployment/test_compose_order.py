@@ -67,6 +67,8 @@ def test_missing_conditions_are_composes_default() -> None:
         {"test": ["CMD", "true"]},
         {"test": "true"},
         {"test": ["CMD"]},
+        {"test": ["pg_isready", "-U", "app"]},  # compose refuses it
+        {"test": ["CMD-SHELL", "pg_isready | cat"]},
         {"test": ""},
     ],
 )
@@ -74,7 +76,15 @@ def test_health_check_that_cannot_fail_does_not_count(healthcheck: Any) -> None:
     assert waits(healthcheck=healthcheck).unchecked == ["db"]
 
 
-@pytest.mark.parametrize("test", ["pg_isready", ["CMD", "curl", "-f", "x"], "exit 1 || exit 0"])
+@pytest.mark.parametrize(
+    "test",
+    [
+        "pg_isready",
+        ["CMD", "curl", "-f", "x"],
+        "exit 1 || exit 0",
+        ["CMD-SHELL", "pg_isready", "|| true"],  # the shell reads the first alone
+    ],
+)
 def test_a_health_check_that_can_fail_counts(test: Any) -> None:
     assert waits(healthcheck={"test": test}).unchecked == []
 

@@ -71,10 +71,10 @@ def _can_fail(found: Mapping[object, object]) -> bool:
             return False
         case ["CMD", *command]:
             return shell.command_can_fail(command)
-        case ["CMD-SHELL", *command]:
-            return shell.can_fail(" ".join(command))
+        case ["CMD-SHELL", script, *_]:
+            return shell.can_fail(script)
         case _:
-            return shell.command_can_fail(words)
+            return False  # compose and the engine refuse any other first word
 
 
 def _seconds(said: object) -> float:
