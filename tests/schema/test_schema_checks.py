@@ -490,3 +490,21 @@ def test_unreadable_tables_and_sequences_are_errors(schema: Dsn, role: Dsn, run:
     evidence = judged(check, role)
     with pytest.raises(CheckFailed, match=r"1 triggers are switched off.*not measured: "):
         evidence.conclude()
+
+
+def test_hidden_rows_of_one_table_blind_nothing_else(schema: Dsn, role: Dsn, run: Run) -> None:
+    """A sequence that is behind, and orphans, are found beside a table with row security."""
+    run(_ORPHAN)
+    run("""create table s.own (i serial primary key, parent int references s.parent);
+        insert into s.own values (1, null); alter table s.own enable row level security;
+        create table s.new (i serial primary key); insert into s.new values (1);
+        grant usage on schema s to public; grant select on all tables in schema s to public;
+        grant select on all sequences in schema s to public""")
+    evidence = judged("test_data.test_integrity", role)
+    assert "s.new.i has 1, the next value is 1" in misses(evidence)
+    assert "child_parent_fkey of s.child: 1 rows without a parent" in misses(evidence)
+    sequences, keys = evidence.lost
+    assert "the sequences of s.notes.id, s.own.i cannot be compared" in sequences.message
+    assert "the foreign keys own_parent_fkey of s.own cannot be compared" in keys.message
+    assert isinstance(keys, NotPermitted)
+    assert "bypassrls" in keys.remedy
