@@ -110,6 +110,9 @@ def test_the_end_of_what_is_always_restarted_never_comes(restart: str) -> None:
     found = waits("service_completed_successfully", restart=restart)
     assert found.loose == [f"app waits for the end of db, which has `restart: {restart}`"]
     assert waits("service_completed_successfully", restart="on-failure").loose == []
+    deploy = {"restart_policy": {"condition": "any"}}
+    assert waits("service_completed_successfully", deploy=deploy).loose
+    assert waits("service_completed_successfully", deploy=deploy, restart="no").loose == []
 
 
 def test_a_dependency_that_is_not_required_may_be_in_another_file() -> None:
