@@ -405,3 +405,20 @@ def test_secrets_in_plain_text(name: str, value: str, plain: bool) -> None:
     found = pods.plain_secrets(spec)
     assert found == ([f"app: {name}"] if plain else [])
     assert value == "" or value not in "".join(found) or value in name
+
+
+@pytest.mark.parametrize(
+    ("pod", "security", "found"),
+    [
+        ({}, {}, []),
+        ({}, {"capabilities": {"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]}}, []),
+        ({}, {"capabilities": {"add": ["SYS_ADMIN"]}}, ["app"]),
+        ({}, {"privileged": True}, ["app"]),
+        ({"hostPID": True}, {}, ["all of them, by hostPID"]),
+    ],
+)
+def test_what_reaches_into_the_node(
+    pod: dict[str, Any], security: dict[str, Any], found: list[str]
+) -> None:
+    containers = [{"name": "app", "securityContext": security}]
+    assert pods.privileged(PodSpec.model_validate({"containers": containers, **pod})) == found
