@@ -55,6 +55,7 @@ def rule(expression: str, for_s: float = 0, name: str = "A", **labels: str) -> R
         ("x > 10 and x < 5", "contradicts itself"),
         ("x > 10 unless x", "gives nothing: what is on the left is on the right, too"),
         ("time() - timestamp(x) > 600", "no sample that is older than 5m"),
+        ("(time() - timestamp(x)) / 60 > 10", "no sample that is older than 5m"),
         ("time() - max by (job) (timestamp(x)) >= 300", "no sample that is older than 5m"),
         ("vector(0) > 0", "is always 0"),
         (
@@ -111,6 +112,7 @@ def test_a_rule_that_can_never_fire(expression: str, why: str) -> None:
         "hour() >= 8 < 17 and on () x > 3",
         "time() - x > 3600",
         "time() - timestamp(x) > 240",
+        "(time() - timestamp(x)) / 60 > 4",
         "time() - timestamp(x offset 1h) > 600",
         "time() - max(timestamp(x) or vector(0)) > 600",
         "x unless x > 10",

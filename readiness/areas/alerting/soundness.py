@@ -53,7 +53,8 @@ def _too_old(tree: Expr, lookback_s: float) -> str:
     if operator(node) == "and":
         return _too_old(node.lhs, lookback_s) or _too_old(node.rhs, lookback_s)
     inner, op, bound = _read(node)
-    if op not in {">", ">="} or bound is None or bound < lookback_s or not _is_sample_age(inner):
+    scale = _sample_age(inner)
+    if op not in {">", ">="} or bound is None or not scale or bound < lookback_s * scale:
         return ""
     return (
         f"{node.prettify()} never holds: Prometheus gives no sample that is older than"
@@ -61,16 +62,19 @@ def _too_old(tree: Expr, lookback_s: float) -> str:
     )
 
 
-def _is_sample_age(node: Expr) -> bool:
+def _sample_age(node: Expr) -> float:
+    """What a second adds to an age of samples; 0 if it is no such value."""
     node = bare(node)
-    if isinstance(node, AggregateExpr):
-        return _is_sample_age(node.expr)
-    return (
-        isinstance(node, BinaryExpr)
-        and operator(node) == "-"
-        and _is_clock(node.lhs)
-        and _is_sample_time(node.rhs)
-    )
+    if isinstance(node, AggregateExpr) and str(node.op) in {"min", "max", "avg"}:
+        return _sample_age(node.expr)
+    if not isinstance(node, BinaryExpr):
+        return 0.0
+    if operator(node) == "-":
+        return 1.0 if _is_clock(node.lhs) and _is_sample_time(node.rhs) else 0.0
+    factor = number(node.rhs)
+    if operator(node) not in {"*", "/"} or factor is None or factor <= 0:
+        return 0.0
+    return _sample_age(node.lhs) * (factor if operator(node) == "*" else 1 / factor)
 
 
 def _is_sample_time(node: Expr) -> bool:
