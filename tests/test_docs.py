@@ -33,10 +33,13 @@ def commands(page: str) -> set[str]:
     return {" ".join(command.split()) for command in typed + named}
 
 
-def test_checks_named_beside_other_linters_exist() -> None:
-    page = (ROOT / "docs/linters.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["linters", "cases"])
+def test_checks_named_beside_those_of_others_exist(name: str) -> None:
+    page = (ROOT / f"docs/{name}.md").read_text(encoding="utf-8")
     checks = (ROOT / "docs/checks.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"`((?:database|schema)\.[a-z-]+)`", page))
+    areas = "alerting|backup|database|deployment|monitoring|scaling|schema"
+    named = set(re.findall(rf"`((?:{areas})\.[a-z-]+)`", page))
+    assert named
     assert named <= set(re.findall(r"^### `(.+)`$", checks, re.MULTILINE))
 
 

@@ -155,7 +155,9 @@ def _judge_logic(
     """By the text of each alert rule; one without a condition, also by its value now."""
     kinds = watcher.metric_types()
     judged = _without_canary(found, alerting)
-    silent = [f"{rule.name}: {why}" for rule in judged if (why := never_fires(rule, kinds))]
+    lookback_s = watcher.lookback_s()
+    nevers = ((rule, never_fires(rule, kinds, lookback_s)) for rule in judged)
+    silent = [f"{rule.name}: {why}" for rule, why in nevers if why]
     count = len(judged)
     judge_none(evidence, "can-fire", "rules that can never fire", silent, _RULES, count)
     apart = {alerting.dead_man.alert} if alerting.dead_man else set[str]()

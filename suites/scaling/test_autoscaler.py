@@ -23,7 +23,7 @@ from readiness.areas.scaling.kubernetes.view import (
     state,
 )
 from readiness.areas.scaling.probes.sides import Sides
-from readiness.lib.text import clean, worst
+from readiness.lib.text import clean, listed, worst
 from readiness.model.errors import NoData
 
 SidesOf = Callable[[Scaling], Sides]
@@ -202,6 +202,7 @@ def test_autoscaler_policy(scaling: Scaling, sides_of: SidesOf, evidence: Eviden
         with evidence.attempt():
             found = view.autoscaler
             _judge_metrics(view.side, found, scaling, evidence)
+            _judge_containers(view, found, evidence)
             _judge_speed(view.side, found, scaling, evidence)
 
 
@@ -238,6 +239,21 @@ def _judge_metrics(side: str, found: Autoscaler, scaling: Scaling, evidence: Evi
                 equal_to(wanted, setting),
                 says=f"{side}: {found.name} scales at {how}, {wanted} % required",
             )
+
+
+def _judge_containers(view: View, found: Autoscaler, evidence: Evidence) -> None:
+    """One metric without a value is enough, and it never scales down, or at all."""
+    spec = view.pod
+    names = {one.name for one in (*spec.containers, *spec.init_containers)}
+    strange = {metric.container for metric in found.metrics} - names - {""}
+    evidence.judge(
+        "metric",
+        Measurement("metrics of containers that no pod has", len(strange), "count", view.side),
+        equal_to(0),
+        f"the containers are {listed(sorted(names))}",
+        says=f"{view.side}: {found.name} scales by the container {listed(sorted(strange))}, which"
+        f" {view.name} does not have",
+    )
 
 
 def _judge_speed(side: str, found: Autoscaler, scaling: Scaling, evidence: Evidence) -> None:

@@ -16,7 +16,7 @@ from readiness.areas.scaling.kubernetes.capacity import (
 )
 from readiness.areas.scaling.kubernetes.controllers import ROLLING, Rollout, rollout_of, usual_away
 from readiness.areas.scaling.kubernetes.disruption import protection
-from readiness.areas.scaling.kubernetes.serving import unprobed
+from readiness.areas.scaling.kubernetes.serving import unanswered, unprobed
 from readiness.areas.scaling.kubernetes.view import View
 from readiness.areas.scaling.probes.connection_budget import budget
 from readiness.areas.scaling.probes.sides import Sides
@@ -241,7 +241,17 @@ def _judge_rollout(view: View, scaling: Scaling, evidence: Evidence) -> None:
         Measurement("serving containers without a probe", len(missing), "count", view.side),
         equal_to(0),
         "a pod counts as available as soon as it has started",
-        says=f"{view.side}: container {listed(missing)} of {view.name} has no readiness probe",
+        says=f"{view.side}: container {listed(missing)} of {view.name} has no readiness probe that"
+        " can fail",
+    )
+    lost = list(unanswered(view))
+    evidence.judge(
+        "readiness-probe",
+        Measurement("readiness probes of a port without a name", len(lost), "count", view.side),
+        equal_to(0),
+        "no pod ever becomes ready",
+        says=f"{view.side}: a readiness probe of {view.name} asks a port that its container does"
+        f" not name: {listed(lost)}",
     )
     _judge_away(view, rollout, scaling, evidence)
 

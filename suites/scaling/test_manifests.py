@@ -101,5 +101,11 @@ def test_pod_template(scaling: Scaling, sides_of: SidesOf, evidence: Evidence) -
                 says=f"{view.side}: {len(found) or 'no'} {what}",
             )
         root = pods.as_root(spec)
-        if root:
-            evidence.record(Measurement("containers as root", listed(root), "text", view.side))
+        evidence.judge(
+            "privileged",
+            Measurement("containers as root", len(root), "count", view.side),
+            equal_to(0),
+            "set runAsNonRoot: true, or another runAsUser",
+            says=f"{view.side}: {len(root)} containers run as root: {listed(root)}",
+            warn_only=True,
+        )

@@ -40,6 +40,7 @@ from readiness.model.errors import NoData
       before 15, and materialized views: filter by tenant in the view, or
       revoke select on VIEW from APP, public;
     A function does, likewise: alter function FUNCTION security invoker;
+    A partition does:        revoke all on PARTITION from APP;      # it uses the table above it
     Meant for all tenants:   list it in `shared` of [databases.NAME.schema]""",
 )
 def test_row_security(database: Database, evidence: Evidence) -> None:
@@ -257,11 +258,12 @@ def _judge_bypasses(database: Database, schema: DatabaseSchema, evidence: Eviden
     with connect(database.dsn, timeout_s=database.timeout_s) as connection:
         found = [one for one in bypasses(connection, tables, roles) if one.name not in known]
     leaks, unclear = [], []
+    chosen = [one for one in found if one.chosen]
     for one in found:
         tenancy = _tenancy_of(one, schema)
         if tenancy:
             leaks += [one] if _shows_others(one, tenancy, database, schema) else []
-        elif one.asks or one.totals:
+        elif one.asks or one.totals or one.chosen:
             unclear.append(one.name)
         else:
             leaks.append(one)
@@ -274,14 +276,23 @@ def _judge_bypasses(database: Database, schema: DatabaseSchema, evidence: Eviden
     evidence.judge(
         "bypassed",
         Measurement(
-            "views and functions that reach around row security",
+            "views, partitions and functions that reach around row security",
             len(leaks),
             "count",
             "pg_rewrite, pg_proc",
         ),
         equal_to(0),
         listed(map(str, leaks), between="; "),
-        says=f"Every tenant sees the rows of all others through {len(leaks)} views or functions",
+        says=f"Every tenant sees the rows of all others through {len(leaks)} views, partitions or"
+        " functions",
+    )
+    evidence.judge(
+        "bypassed",
+        Measurement("functions of any tenant's rows", len(chosen), "count", "pg_proc"),
+        equal_to(0),
+        f"{listed(map(str, chosen), between='; ')}. Filter by tenant in it, or list it in `shared`",
+        says=f"{len(chosen)} functions give or write rows of whichever tenant their caller names",
+        warn_only=True,
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
+from typing import Final
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.areas.schema.config import Database
@@ -176,6 +177,7 @@ def test_migrations_reversible(
     New type:        a new column, filled in batches; never alter the type of a large table
     squawk:          squawk FILE      # rules: https://squawkhq.com/docs/rules
       exclude a rule with `lint_exclude`, or for one statement: -- squawk-ignore RULE
+      (without require-timeout-settings, a wait for a lock is a warning, too)
       missing: pip install squawk-cli; `lint = false` turns it off
     Another limit: `max_blocked_s` or `rewrite_max_mb` in [databases.NAME.migrations]""",
 )
@@ -238,6 +240,10 @@ def _judge_state(state: State, applied: Applied, evidence: Evidence) -> None:
         )
 
 
+# squawk's rule of the same subject: who excludes it has decided to migrate without a lock_timeout.
+_TIMEOUTS: Final = "require-timeout-settings"
+
+
 def _judge_wait(one: Blocking, settings: Migrations, evidence: Evidence) -> None:
     locks = listed(one.locks) or "none"
     evidence.record(Measurement(f"strong locks of {one.version}", locks, "text", "pg_locks"))
@@ -247,6 +253,7 @@ def _judge_wait(one: Blocking, settings: Migrations, evidence: Evidence) -> None
         at_most(settings.max_blocked_s, settings.deciding("max_blocked_s")),
         says=f"Other sessions wait behind migration {one.version} for more than"
         f" {settings.max_blocked_s:g} s while it waits for a lock",
+        warn_only=_TIMEOUTS in settings.lint_exclude,
     )
     if one.gave_up:
         evidence.judge(

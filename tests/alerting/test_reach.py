@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -237,6 +238,15 @@ def test_a_rule_with_a_template_has_several_cases(reaching: Config) -> None:
 
     assert {str(case) for case in found} >= {"A", 'A with severity="critical"'}
     assert rule(severity="{{ $value }}").at("critical").severity == "critical"
+
+
+def test_the_labels_of_live_series_decide_the_route(reaching: Config) -> None:
+    """Those of a rule whose series differ are cases of their own; its own labels come first."""
+    series = ({"team": "db"}, {"team": "web"}, {"severity": "info"})
+    found = cases(reaching, [replace(rule(severity="critical"), routed=series)])
+
+    assert [str(case) for case in found] == ['A with team="db"', 'A with team="web"', "A"]
+    assert {case.labels["severity"] for case in found} == {"critical"}
 
 
 def inhibit(source: str, target: str, *equal: str) -> InhibitRule:

@@ -1,14 +1,17 @@
 """The checks of routes and inhibition, against configurations written by hand."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from readiness.areas.alerting.config import Alerting, Channel, HttpInbox, SeverityPolicy
+from readiness.areas.alerting.probes import cluster
 from readiness.areas.alerting.probes.cluster import Running
 from readiness.areas.alerting.probes.shadow import Replay
 from readiness.areas.alerting.reach import LiveRule
+from readiness.lib.prometheus.replies import Sample
 from readiness.model.errors import NoData, Unreachable
 from readiness.model.evidence import Evidence
 from tests.support.alerting_samples import (
@@ -72,6 +75,36 @@ def test_healthy_configuration_passes() -> None:
         assert on_paper(timing(seen, severity)) == ""
     judged = {m.key for m in timing(seen, WARNING).measurements if m.limit}
     assert judged == {"wait", "joins", "repeat", "repeat-multiple"}
+
+
+def by_team(config: Document) -> None:
+    """Alerts of a test system, by the label of their series, go to the chat alone."""
+    chat = next(r["name"] for r in config["receivers"] if "slack_configs" in r)
+    config["route"]["routes"].insert(0, {"receiver": chat, "matchers": ['env="test"']})
+
+
+@pytest.mark.parametrize(
+    ("environments", "missed", "warned"),
+    [
+        (("live",), False, False),
+        (("test",), True, False),
+        (("live", "test"), False, True),
+        (("test", "test2"), False, True),
+        ((), False, False),
+    ],
+)
+def test_rules_are_routed_with_the_labels_of_their_series(
+    environments: tuple[str, ...], missed: bool, warned: bool
+) -> None:
+    found = tuple(Sample({"env": name}, 1.0, 0.0) for name in environments)
+    prometheus: Any = SimpleNamespace(query=lambda _: found)
+    down = LiveRule.of("Down", {"severity": "critical"}, {}, "up == 0")
+    seen = running(by_team, (down,))
+    seen = replace(seen, rules=tuple(cluster._routed(prometheus, seen)))
+    evidence = Evidence()
+    suite("alerting.test_routing")._judge_channels(CRITICAL, seen, POLICY, evidence)
+    assert bool(evidence.failures) is missed
+    assert bool(evidence.warnings) is warned
 
 
 def test_an_empty_receiver_is_named_unless_it_may_be_empty() -> None:

@@ -67,6 +67,8 @@ def test_missing_conditions_are_composes_default() -> None:
         {"test": ["CMD", "true"]},
         {"test": "true"},
         {"test": ["CMD"]},
+        {"test": ["pg_isready", "-U", "app"]},  # compose refuses it
+        {"test": ["CMD-SHELL", "pg_isready | cat"]},
         {"test": ""},
     ],
 )
@@ -74,7 +76,15 @@ def test_health_check_that_cannot_fail_does_not_count(healthcheck: Any) -> None:
     assert waits(healthcheck=healthcheck).unchecked == ["db"]
 
 
-@pytest.mark.parametrize("test", ["pg_isready", ["CMD", "curl", "-f", "x"], "exit 1 || exit 0"])
+@pytest.mark.parametrize(
+    "test",
+    [
+        "pg_isready",
+        ["CMD", "curl", "-f", "x"],
+        "exit 1 || exit 0",
+        ["CMD-SHELL", "pg_isready", "|| true"],  # the shell reads the first alone
+    ],
+)
 def test_a_health_check_that_can_fail_counts(test: Any) -> None:
     assert waits(healthcheck={"test": test}).unchecked == []
 
@@ -100,6 +110,9 @@ def test_the_end_of_what_is_always_restarted_never_comes(restart: str) -> None:
     found = waits("service_completed_successfully", restart=restart)
     assert found.loose == [f"app waits for the end of db, which has `restart: {restart}`"]
     assert waits("service_completed_successfully", restart="on-failure").loose == []
+    deploy = {"restart_policy": {"condition": "any"}}
+    assert waits("service_completed_successfully", deploy=deploy).loose
+    assert waits("service_completed_successfully", deploy=deploy, restart="no").loose == []
 
 
 def test_a_dependency_that_is_not_required_may_be_in_another_file() -> None:

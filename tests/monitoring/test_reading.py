@@ -9,7 +9,7 @@ import yaml
 
 from readiness.areas.monitoring.config import Dashboard
 from readiness.areas.monitoring.probes.dashboards import Panel, panels_of
-from readiness.areas.monitoring.probes.grafana import own_variables
+from readiness.areas.monitoring.probes.grafana import lookup_in, own_variables
 from readiness.areas.monitoring.probes.server import Promise
 from readiness.areas.monitoring.probes.server import read as read_retention
 from readiness.areas.monitoring.probes.variables import Lookup, fill_in
@@ -158,6 +158,34 @@ LOOKUP = Lookup(
     lambda: ["job", "instance"],
     lambda expression: [f'{expression}{{disk="sda"}} 1 5', f'{expression}{{disk="sdb"}} 2 5'],
 )
+
+
+class Asked:
+    """A Prometheus that notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def now(self) -> float:
+        return 5000.0
+
+    def query(self, expression: str) -> tuple[()]:
+        self.seen.append(expression)
+        return ()
+
+    def label_values(self, _label: str, selectors: list[str], *_: float) -> tuple[()]:
+        self.seen += selectors
+        return ()
+
+    def label_names(self) -> tuple[()]:
+        return ()
+
+
+def test_the_range_of_a_dashboard_is_filled_into_queries_of_variables() -> None:
+    prometheus: Any = Asked()
+    lookup = lookup_in(prometheus, 3600)
+    assert not [*lookup.results("rate(x[$__range])"), *lookup.label_values("x[$__range]", "job")]
+    assert prometheus.seen == ["rate(x[3600s])", "x[3600s]"]
 
 
 @pytest.mark.parametrize(

@@ -150,3 +150,17 @@ def test_a_budget_counts_all_pods_that_it_selects(
     kept = protection(found, found.budgets[0], [3])
     assert (kept.evictable, kept.left) == (evictable, left)
     assert [one.name for one in kept.beside] == [f"deployment/w{n}" for n in others]
+
+
+@pytest.mark.parametrize(("container", "keys"), [("shop", set()), ("web", {"metric"})])
+def test_a_metric_of_a_container_that_no_pod_has(
+    container: str, keys: set[str], tmp_path: Path
+) -> None:
+    """Such an autoscaler has no value, and does nothing."""
+    target = {"type": "Utilization", "averageUtilization": 70}
+    source = {"name": "cpu", "container": container, "target": target}
+    metric = {"type": "ContainerResource", "containerResource": source}
+    objects = [deployment(READY, selector=SELECTOR), hpa(metrics=[metric])]
+    (tmp_path / "all.yaml").write_text(yaml.safe_dump_all(objects))
+    found = missed(Scaling(name="shop", workload="deployment/shop", manifests=[f"{tmp_path}/*"]))
+    assert found.get("scaling.autoscaler-policy[shop]", set()) == keys

@@ -10,7 +10,7 @@ import yaml
 from readiness.areas.scaling.kubernetes import pods
 from readiness.areas.scaling.kubernetes.accepted import changed, refused, shared, unknown
 from readiness.areas.scaling.kubernetes.objects import PodSpec
-from readiness.areas.scaling.kubernetes.serving import unprobed
+from readiness.areas.scaling.kubernetes.serving import unanswered, unprobed
 from readiness.areas.scaling.kubernetes.view import View, view
 from tests.support.kubernetes_samples import TARGET, hpa, inventory, made
 
@@ -165,6 +165,7 @@ def test_a_healthy_chart_has_no_finding() -> None:
         (put("spec.strategy", rollingUpdate={"maxUnavailable": "101%"}), "is more than 100%"),
         (put("spec.strategy", type="Recreate"), "may not be given with type Recreate"),
         (put("spec.strategy", type="Rolling", rollingUpdate=None), "is not one of"),
+        (put("spec", minReadySeconds=600), "progressDeadlineSeconds 600 is not above minReadySec"),
         (put(POD, containers=[]), "containers is required"),
         (put(POD, restartPolicy="Never"), "restartPolicy must be Always"),
         (put(POD, activeDeadlineSeconds=5), "activeDeadlineSeconds may not be given"),
@@ -237,6 +238,9 @@ def refusals_of(document: dict[str, Any]) -> list[str]:
         ("autoscaling/v2", "HorizontalPodAutoscaler",
          {"scaleTargetRef": {"kind": "Deployment", "name": "x"}, "minReplicas": 5,
           "maxReplicas": 3}, "is below minReplicas"),
+        ("autoscaling/v2", "HorizontalPodAutoscaler",
+         {"scaleTargetRef": {"kind": "Deployment", "name": "x"}, "minReplicas": 0,
+          "maxReplicas": 3}, "minReplicas 0 needs a metric of type Object or External"),
         ("autoscaling/v2", "HorizontalPodAutoscaler",
          {"scaleTargetRef": {"kind": "Deployment", "name": "x"}, "maxReplicas": 3,
           "metrics": [{"type": "Pods"}]}, "is of type Pods and has no `pods`"),
@@ -344,6 +348,28 @@ def test_the_container_that_serves_needs_the_probe(
 
 
 @pytest.mark.parametrize(
+    ("probe", "missing", "lost"),
+    [
+        ({"exec": {"command": ["true"]}}, ["app"], []),
+        ({"exec": {"command": ["sh", "-c", "pg_isready || true"]}}, ["app"], []),
+        ({"exec": {"command": ["pg_isready"]}}, [], []),
+        ({"exec": {"command": []}}, [], []),
+        ({"tcpSocket": {"port": "http"}}, [], []),
+        ({"httpGet": {"port": "8080"}}, [], []),
+        ({"httpGet": {"port": "web"}}, [], ["app (port web)"]),
+    ],
+)
+def test_a_readiness_probe_tells_ready_from_not_ready(
+    probe: dict[str, Any], missing: list[str], lost: list[str]
+) -> None:
+    document = healthy()
+    containers = [{**container("app", 80), "readinessProbe": probe}]
+    document["spec"]["template"]["spec"] = {"containers": containers}
+    found = known(document)
+    assert (unprobed(found), list(unanswered(found))) == (missing, lost)
+
+
+@pytest.mark.parametrize(
     ("image", "moves"),
     [
         ("shop", True),
@@ -379,3 +405,20 @@ def test_secrets_in_plain_text(name: str, value: str, plain: bool) -> None:
     found = pods.plain_secrets(spec)
     assert found == ([f"app: {name}"] if plain else [])
     assert value == "" or value not in "".join(found) or value in name
+
+
+@pytest.mark.parametrize(
+    ("pod", "security", "found"),
+    [
+        ({}, {}, []),
+        ({}, {"capabilities": {"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]}}, []),
+        ({}, {"capabilities": {"add": ["SYS_ADMIN"]}}, ["app"]),
+        ({}, {"privileged": True}, ["app"]),
+        ({"hostPID": True}, {}, ["all of them, by hostPID"]),
+    ],
+)
+def test_what_reaches_into_the_node(
+    pod: dict[str, Any], security: dict[str, Any], found: list[str]
+) -> None:
+    containers = [{"name": "app", "securityContext": security}]
+    assert pods.privileged(PodSpec.model_validate({"containers": containers, **pod})) == found

@@ -222,6 +222,8 @@ def behaviour(check: str, schema: Dsn, application: Dsn) -> str:
             (tenant = coalesce(current_setting('app.tenant', true), 'a'))""",
             "A session without a tenant sees 5 rows of s.notes",
         ),
+        # Nobody sees a row where the policy ends in an error.
+        ("alter policy own on s.notes using (tenant = current_setting('app.tenant'))", ""),
         ("alter policy own on s.notes using (false)", "Tenant a sees 0 of its 5 rows of s.notes"),
     ],
 )
@@ -241,11 +243,20 @@ def test_what_a_tenant_sees(
         ("revoke insert, update on s.notes from public", ""),
         (
             "alter policy own on s.notes with check (true)",
-            "A row of s.notes was inserted for another tenant by the tenant a",
+            "was inserted for another tenant and given to another tenant by the tenant a",
         ),
         (
             "alter policy own on s.notes using (true)",
             "was inserted for another tenant and given to another tenant by the tenant b",
+        ),
+        # A blind UPDATE reads nothing, and is not kept by the policy for SELECT.
+        (
+            """drop policy own on s.notes;
+            create policy sees on s.notes for select
+                using (tenant = current_setting('app.tenant', true));
+            create policy moves on s.notes for update
+                using (tenant = current_setting('app.tenant', true)) with check (true)""",
+            "A row of s.notes was given to another tenant by the tenant a",
         ),
         (
             "create policy more on s.notes for insert with check (true)",
@@ -357,6 +368,16 @@ _FUNCTION = """create function s.notes_of() returns {} language sql security def
         (_FUNCTION.format("setof s.notes", "* from notes"), "s.notes_of() reads s.notes as "),
         (_FUNCTION.format("setof s.notes", f"* from notes where {_OWN}"), ""),
         (_FUNCTION.format("boolean", "exists (select from notes)"), ""),
+        (
+            """create table s.old () inherits (s.notes); insert into s.old select * from s.notes;
+            grant select on s.old to public""",
+            "s.old is a part of s.notes, and has no row security of its own",
+        ),
+        (
+            """create table s.old () inherits (s.notes); insert into s.old select * from s.notes;
+            grant select on s.old to pg_monitor""",
+            "",
+        ),
         (_FUNCTION.format("setof bigint", "count(*) from notes"), ""),
     ],
 )
@@ -371,6 +392,25 @@ def test_what_reaches_around_row_security(
     declared = {"tenancy": _TENANCY, "app_dsn": application, "shared": ["s.declared"]}
     found = missed(check, schema, **declared)
     assert says(found, expected), found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "returns", "body"),
+    [
+        ("number bigint", "s.notes", "select * from notes where id = number"),
+        ("who text", "setof s.notes", "select * from notes where tenant = who"),
+        ("", "void", "delete from s.notes where t is null"),
+    ],
+)
+def test_functions_whose_caller_chooses_the_tenant_are_a_warning(
+    schema: Dsn, application: Dsn, run: Run, arguments: str, returns: str, body: str
+) -> None:
+    run(f"""create function s.some({arguments}) returns {returns} language sql security definer
+        set search_path = s as $$ {body} $$""")
+    check = "test_access.test_row_security"
+    evidence = judged(check, schema, tenancy=_TENANCY, app_dsn=application)
+    assert misses(evidence) == ""
+    assert f"s.some({arguments}) reads s.notes as " in str(evidence.warnings)
 
 
 def test_a_tenant_without_rows_cannot_try_to_write(schema: Dsn, application: Dsn, run: Run) -> None:
@@ -560,6 +600,13 @@ _ACCESS_FIXES = {
         ("alter function",),
         {"FUNCTION": "s.f"},
     ),
+    "a partition": (
+        "row-security",
+        """create table s.part () inherits (s.notes); grant select on s.part to public;
+        insert into s.part select 100 + id, tenant, t from s.notes""",
+        ("revoke all on PARTITION",),
+        {"PARTITION": "s.part", "APP": "public"},
+    ),
     "writes for others": (
         "row-security-writes",
         "alter policy own on s.notes with check (true)",
@@ -636,3 +683,21 @@ def test_every_statement_of_a_fix_is_obeyed_or_excused() -> None:
         if not any(statement.startswith(begin) for of, begin in known if of == check)
     ]
     assert left == []
+
+
+def test_hidden_rows_of_one_table_blind_nothing_else(schema: Dsn, role: Dsn, run: Run) -> None:
+    """A sequence that is behind, and orphans, are found beside a table with row security."""
+    run(_ORPHAN)
+    run("""create table s.own (i serial primary key, parent int references s.parent);
+        insert into s.own values (1, null); alter table s.own enable row level security;
+        create table s.new (i serial primary key); insert into s.new values (1);
+        grant usage on schema s to public; grant select on all tables in schema s to public;
+        grant select on all sequences in schema s to public""")
+    evidence = judged("test_data.test_integrity", role)
+    assert "s.new.i has 1, the next value is 1" in misses(evidence)
+    assert "child_parent_fkey of s.child: 1 rows without a parent" in misses(evidence)
+    sequences, keys = evidence.lost
+    assert "the sequences of s.notes.id, s.own.i cannot be compared" in sequences.message
+    assert "the foreign keys own_parent_fkey of s.own cannot be compared" in keys.message
+    assert isinstance(keys, NotPermitted)
+    assert "bypassrls" in keys.remedy

@@ -12,10 +12,17 @@ from hypothesis import strategies as st
 from readiness.areas.schema.manifest import save as save_schema
 from readiness.areas.schema.manifest import schema_of
 from readiness.cli.main import main
-from readiness.lib.postgres import connect
+from readiness.lib.postgres import connect, is_at_least
 from readiness.lib.postgres.contents import TableContent
 from readiness.lib.postgres.contents import differences as table_differences
-from readiness.lib.postgres.fingerprint import ROLES, Fingerprint, differences, fingerprint, kind_of
+from readiness.lib.postgres.fingerprint import (
+    ROLES,
+    Fingerprint,
+    differences,
+    fingerprint,
+    kind_of,
+    surroundings,
+)
 from readiness.model.secrets import Dsn
 
 _NAMES = [
@@ -190,6 +197,10 @@ _HERE = "do $$ begin execute format('{}', current_database()); end $$"
             "default-grant to public on tables of ",
         ),
         (
+            "alter default privileges revoke execute on functions from public",
+            "default-grant to public on functions of ",
+        ),
+        (
             "alter table s.t set (autovacuum_enabled = false, fillfactor = 10)",
             "options of s.t was not expected",
         ),
@@ -338,3 +349,21 @@ def test_other_file_is_not_overwritten(config: Path, tmp_path: Path) -> None:
     path.write_text("precious")
     assert save(config).exit_code == 2
     assert path.read_text() == "precious"
+
+
+@contract
+def test_columns_and_filters_of_publications_are_saved(dsn: Dsn, run: Run) -> None:
+    run("""create schema s; create table s.t (i integer primary key, v text);
+        create publication p for table s.t""")
+    with connect(dsn, timeout_s=5) as connection:
+        if not is_at_least(connection, 15):
+            pytest.skip("lists of columns are of PostgreSQL 15")
+        saved = surroundings(connection)
+        run("alter publication p set table s.t (i)")
+        columns = surroundings(connection)
+        run("alter publication p set table s.t where (i > 3)")
+        rows = surroundings(connection)
+    name = "publication p on s.t"
+    assert saved[name] == "published"
+    assert columns[name] == "published columns i"
+    assert rows[name].startswith("published where md5:")

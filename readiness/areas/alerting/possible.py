@@ -246,8 +246,16 @@ def _combined(node: BinaryExpr, kinds: Kinds) -> Values:
     left, right, symbol = possible(node.lhs, kinds), possible(node.rhs, kinds), operator(node)
     if symbol == "or":
         return _either(left, right)
-    if left.none or right.none or symbol == "unless":
-        return left if left.none or symbol == "unless" else right
+    if symbol == "unless":
+        return (
+            left
+            if left.none or not _removes_itself(node)
+            else _never(
+                f"{node.prettify()} gives nothing: what is on the left is on the right, too"
+            )
+        )
+    if left.none or right.none:
+        return left if left.none else right
     if symbol == "and":
         return _contradicted(node, kinds) or left
     if symbol in COMPARISONS:
@@ -278,6 +286,16 @@ def _compared(node: BinaryExpr, left: Values, right: Values) -> Values:
         return passed
     compared = bare(node.rhs if swapped else node.lhs).prettify()
     return _never(f"{node.prettify()} never holds: {compared} {inner}")
+
+
+def _removes_itself(node: BinaryExpr) -> bool:
+    """Whether `x > 10 unless x` takes away all that it gives."""
+    given = bare(node.lhs)
+    while isinstance(given, BinaryExpr) and operator(given) in COMPARISONS:
+        if number(given.rhs) is None or (given.modifier and given.modifier.return_bool):
+            break
+        given = bare(given.lhs)
+    return given.prettify() == bare(node.rhs).prettify()
 
 
 def _contradicted(node: BinaryExpr, kinds: Kinds) -> Values | None:

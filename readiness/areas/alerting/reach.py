@@ -258,6 +258,8 @@ class LiveRule:
     query: str = ""  # its expression, if it is known
     # What its series add, as far as inhibition asks for it, each set once; None if that is unknown.
     series: tuple[Mapping[str, str], ...] | None = None
+    # The same, as far as routes ask for it; empty if that is unknown.
+    routed: tuple[Mapping[str, str], ...] = ()
 
     @property
     def instances(self) -> list[dict[str, str]]:
@@ -327,7 +329,7 @@ class Case:
     hops: tuple[Hop, ...]
 
     def __str__(self) -> str:
-        made = {k: v for k, v in self.labels.items() if "{{" in self.rule.labels.get(k, "")}
+        made = {k: v for k, v in self.labels.items() if "{{" in self.rule.labels.get(k, "{{")}
         values = ", ".join(f'{name}="{value}"' for name, value in sorted(made.items()))
         return f"{self.rule.name} with {values}" if values else self.rule.name
 
@@ -337,7 +339,8 @@ def cases(config: Config, rules: Iterable[LiveRule]) -> list[Case]:
     return [
         Case(rule, labels, tuple(routes_of(config, labels)))
         for rule in rules
-        for labels in possible_labels(config, rule.labels)
+        for series in rule.routed or ({},)
+        for labels in possible_labels(config, {**series, **rule.labels})
     ]
 
 

@@ -29,14 +29,62 @@ from readiness.lib.durations import prometheus_text
 from readiness.lib.prometheus.replies import Rule
 
 
-def never_fires(rule: Rule, kinds: Kinds) -> str:
+def never_fires(rule: Rule, kinds: Kinds, lookback_s: float = 300) -> str:
     """Why a rule can never fire, whatever its series are; "" if it can.
+
+    Args:
+        rule: its expression is read.
+        kinds: the types of the metrics.
+        lookback_s: the age at which Prometheus no longer gives a sample, by default its own.
 
     Raises:
         NoData: its expression cannot be read; so do all functions here that take a rule.
     """
     tree = parse(rule.query)
-    return possible(tree, kinds).never or _too_short(tree, rule.for_s)
+    never = possible(tree, kinds).never
+    return never or _too_short(tree, rule.for_s) or _too_old(tree, lookback_s)
+
+
+def _too_old(tree: Expr, lookback_s: float) -> str:
+    """Why `time() - timestamp(x) > 3600` never holds; "" if nothing of the kind is compared."""
+    node = bare(tree)
+    if not isinstance(node, BinaryExpr):
+        return ""
+    if operator(node) == "and":
+        return _too_old(node.lhs, lookback_s) or _too_old(node.rhs, lookback_s)
+    inner, op, bound = _read(node)
+    scale = _sample_age(inner)
+    if op not in {">", ">="} or bound is None or not scale or bound < lookback_s * scale:
+        return ""
+    return (
+        f"{node.prettify()} never holds: Prometheus gives no sample that is older than"
+        f" {prometheus_text(lookback_s)}"
+    )
+
+
+def _sample_age(node: Expr) -> float:
+    """What a second adds to an age of samples; 0 if it is no such value."""
+    node = bare(node)
+    if isinstance(node, AggregateExpr) and str(node.op) in {"min", "max", "avg"}:
+        return _sample_age(node.expr)
+    if not isinstance(node, BinaryExpr):
+        return 0.0
+    if operator(node) == "-":
+        return 1.0 if _is_clock(node.lhs) and _is_sample_time(node.rhs) else 0.0
+    factor = number(node.rhs)
+    if operator(node) not in {"*", "/"} or factor is None or factor <= 0:
+        return 0.0
+    return _sample_age(node.lhs) * (factor if operator(node) == "*" else 1 / factor)
+
+
+def _is_sample_time(node: Expr) -> bool:
+    node = bare(node)
+    if isinstance(node, AggregateExpr) and str(node.op) in {"min", "max", "avg"}:
+        return _is_sample_time(node.expr)
+    match node:
+        case Call(func=function, args=[VectorSelector() as inner]):
+            return function.name == "timestamp" and not inner.offset and not inner.at
+    return False
 
 
 _BEGINNINGS: Final = re.compile(r"(start_time|boot_time|_created)(_seconds)?$")
@@ -249,7 +297,7 @@ def _writes_value(template: str) -> bool:
 
 
 _OF_COUNTERS: Final = frozenset({"rate", "irate", "increase"})
-_OF_GAUGES: Final = frozenset({"delta", "idelta"})
+_OF_GAUGES: Final = frozenset({"delta", "idelta", "deriv", "predict_linear"})
 # Names of values that only grow, whatever type the exporter gives them.
 _GROWING: Final = re.compile(
     r"(_total|_count|_sum|_bucket|_offset|_offsets|_position|_lsn|_seqno|_sequence|_created)$"

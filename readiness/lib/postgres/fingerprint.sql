@@ -99,6 +99,7 @@ from pg_policy p join tables t on t.oid = p.polrelid
 union all
 select kind, name, concat_ws(' ', format_type(q.seqtypid, null), 'start', q.seqstart, 'increment',
     q.seqincrement, 'from', q.seqmin, 'to', q.seqmax, case when q.seqcycle then 'cycle' end,
+    case when q.seqcache > 1 then 'cache ' || q.seqcache end,
     (select 'owned by ' || d.refobjid::regclass::text || '.' || quote_ident(a.attname)
         from pg_depend d join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
         where d.classid = 'pg_class'::regclass and d.objid = r.oid and d.deptype in ('a', 'i')

@@ -28,7 +28,13 @@ select 'publication' as kind, quote_ident(pubname) as name, concat_ws(', ',
     case when pubtruncate then 'truncate' end, case when pubviaroot then 'via root' end)
 from pg_publication
 union all
-select 'publication', quote_ident(p.pubname) || ' on ' || t.name, 'published'
+-- Lists of columns and filters are of PostgreSQL 15. A filter is only compared: to print it would
+-- lock its table.
+select 'publication', quote_ident(p.pubname) || ' on ' || t.name, concat_ws(' ', 'published',
+    (select 'columns ' || string_agg(quote_ident(a.attname), ', ' order by a.attname)
+        from pg_attribute a where a.attrelid = r.prrelid and a.attnum = any(
+            regexp_split_to_array(btrim(to_jsonb(r) ->> 'prattrs', '[]'), '[, ]+')::int2[])),
+    'where md5:' || md5(regexp_replace(to_jsonb(r) ->> 'prqual', ':location -?\d+', '', 'g')))
 from pg_publication_rel r join pg_publication p on p.oid = r.prpubid
     join tables t on t.oid = r.prrelid
 union all
@@ -56,6 +62,13 @@ from pg_default_acl d, aclexplode(d.defaclacl) x
 where x.grantee <> d.defaclrole
     and (d.defaclnamespace = 0 or d.defaclnamespace in (select oid from schemas))
 group by x.grantee, d.defaclobjtype, d.defaclrole, d.defaclnamespace
+union all
+-- What everybody has without an entry: EXECUTE on functions and USAGE on types.
+select 'default-grant', 'to public on ' || case d.defaclobjtype when 'f' then 'functions'
+    else 'types' end || ' of ' || d.defaclrole::regrole::text, 'none'
+from pg_default_acl d
+where d.defaclnamespace = 0 and d.defaclobjtype in ('f', 'T')
+    and not exists (select from aclexplode(d.defaclacl) x where x.grantee = 0)
 union all
 -- The value of an extension's or the application's own setting may be a secret.
 select 'setting', quote_ident(name)

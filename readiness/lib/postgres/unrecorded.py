@@ -121,9 +121,20 @@ def seeing_all_rows(connection: Connection) -> Iterator[None]:
     except NotPermitted as error:
         if "row-level security" not in error.message:
             raise
-        role = connection.info.user
-        raise NotPermitted(
-            error.message,
-            where=error.where,
-            remedy=f"alter role {role} bypassrls; it then sees all rows of what it may select",
-        ) from None
+        remedy = _bypass(connection)
+        raise NotPermitted(error.message, where=error.where, remedy=remedy) from None
+
+
+def rows_hidden(connection: Connection, what: str) -> NotPermitted:
+    """The error of what cannot be compared, as row security hides rows from the role."""
+    role = connection.info.user
+    return NotPermitted(
+        f"row security hides rows from {role}, so that {what} cannot be compared",
+        where="row_security_active()",
+        remedy=_bypass(connection),
+    )
+
+
+def _bypass(connection: Connection) -> str:
+    role = connection.info.user
+    return f"alter role {role} bypassrls; it then sees all rows of what it may select"

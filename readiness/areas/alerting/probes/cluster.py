@@ -3,7 +3,7 @@
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -81,15 +81,33 @@ def read_running(target: Config) -> Running:
     url, status = _first_status(target.alertmanager)
     with Prometheus(target.prometheus) as prometheus:
         external = prometheus.external_labels()
-        rules = prometheus.alerting_rules()
-    probe = target.alerting.probe if target.alerting else None
-    return Running(
-        url=url,
-        version=status.version,
-        text=status.config,
-        rules=tuple(LiveRule.of(rule.name, rule.labels, external, rule.query) for rule in rules),
-        probe_label=probe.label if probe else "",
-    )
+        loaded = prometheus.alerting_rules()
+        probe = target.alerting.probe if target.alerting else None
+        rules = tuple(LiveRule.of(rule.name, rule.labels, external, rule.query) for rule in loaded)
+        found = Running(
+            url=url,
+            version=status.version,
+            text=status.config,
+            rules=rules,
+            probe_label=probe.label if probe else "",
+        )
+        return replace(found, rules=tuple(_routed(prometheus, found)))
+
+
+def _routed(prometheus: Prometheus, running: Running) -> Iterator[LiveRule]:
+    """The rules with the labels of their live series, as far as routes ask for them.
+
+    Where they are the same for all series of a rule, all its alerts have them.
+    """
+    asked = set(running.config.matched) - {reach.ALERT_NAME, SEVERITY}
+    for rule in running.rules:
+        wanted = sorted(asked - rule.labels.keys())
+        found = _series(prometheus, rule.query, wanted, _MOST_SETS) if wanted else None
+        sets = [{n: v for n, v in one.items() if v} for one in found or ()]
+        if len(sets) == 1:
+            yield replace(rule, labels={**sets[0], **rule.labels})
+        else:
+            yield replace(rule, routed=tuple(sets))
 
 
 def with_series(running: Running, settings: PrometheusSettings) -> Running:

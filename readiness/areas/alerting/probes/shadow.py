@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,7 @@ from readiness.areas.alerting.reach import (
     Holder,
     Inhibition,
     LiveRule,
+    channels_of,
     placed,
     routes_of,
     serves,
@@ -162,7 +163,7 @@ class _Scene:
         if running.config.inhibit_rules:
             self._holds = self._start("holds", _NONE, guardian, stack, inhibits=True)
         self.version = self._sends.status().version
-        rules = list(_variants(running, policy))
+        rules = [_as_served(rule, running, policy) for rule in _variants(running, policy)]
         self.live = {_key(placed(rule.labels)): placed(rule.labels) for rule in rules}
         # For inhibition, an alert for each set of labels that the series of a rule have.
         self.instances = {
@@ -360,6 +361,26 @@ def _settled(
 ) -> bool:
     complete = wanted <= {message.place for message in received}
     return complete and not unmet(policy.channels, scene.reached(received))
+
+
+def _as_served(rule: LiveRule, running: Running, policy: Alerting) -> LiveRule:
+    """The rule with the labels of its series that routes ask for.
+
+    Of several sets, one whose alerts reach a channel: the others may be meant for nobody.
+    """
+    severity = policy.severities.get(rule.severity)
+    config, needed = running.config, severity.channels if severity else []
+
+    def reaches(series: Mapping[str, str]) -> bool:
+        hops = routes_of(config, {**series, **placed(rule.labels)})
+        return any(
+            channels_of(config, hop, policy.channels) & set(n) for hop in hops for n in needed
+        )
+
+    if not rule.routed:
+        return rule
+    series = next(filter(reaches, rule.routed), rule.routed[0])
+    return replace(rule, labels={**series, **rule.labels}, routed=())
 
 
 def _key(labels: Mapping[str, str]) -> Key:

@@ -71,10 +71,10 @@ def _can_fail(found: Mapping[object, object]) -> bool:
             return False
         case ["CMD", *command]:
             return shell.command_can_fail(command)
-        case ["CMD-SHELL", *command]:
-            return shell.can_fail(" ".join(command))
+        case ["CMD-SHELL", script, *_]:
+            return shell.can_fail(script)
         case _:
-            return shell.command_can_fail(words)
+            return False  # compose and the engine refuse any other first word
 
 
 def _seconds(said: object) -> float:
@@ -229,8 +229,12 @@ def start_order(document: object, active: Collection[str] = ()) -> StartOrder:
 
 def _restarts(service: Mapping[object, object]) -> str:
     """The policy by which it is started again even after it ended well; else empty."""
-    policy = str(service.get("restart") or "no")
-    return policy if policy in _ENDLESS else ""
+    if restart := service.get("restart"):
+        return str(restart) if restart in _ENDLESS else ""
+    deploy = service.get("deploy")
+    policy = deploy.get("restart_policy") if isinstance(deploy, Mapping) else None
+    condition = policy.get("condition") if isinstance(policy, Mapping) else None
+    return "always" if condition == "any" else ""  # as compose maps it
 
 
 def _profiles(service: Mapping[object, object]) -> frozenset[str]:

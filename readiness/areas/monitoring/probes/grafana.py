@@ -337,13 +337,16 @@ def own_variables(window_s: float, step_s: float, scrape_s: float) -> dict[str, 
 
 def lookup_in(prometheus: Prometheus, window_s: float) -> Lookup:
     """Looks for the options of variables in the series of a range up to now."""
+    step_s = window_s / _POINTS
+    own = own_variables(window_s, step_s, step_s)
 
     def label_values(selector: str, label: str) -> tuple[str, ...]:
-        now = prometheus.now()
+        now, selector = prometheus.now(), fill_in(selector, own)
         return prometheus.label_values(label, [selector] if selector else [], now - window_s, now)
 
     def results(expression: str) -> list[str]:
-        return [f"{s} {s.value:g} {s.at * 1000:.0f}" for s in prometheus.query(expression)]
+        found = prometheus.query(fill_in(expression, own))
+        return [f"{sample} {sample.value:g} {sample.at * 1000:.0f}" for sample in found]
 
     return Lookup(label_values, prometheus.label_names, results)
 

@@ -19,16 +19,19 @@ _BAD: Final = frozenset({
     *("out of service", "unavailable", "service unavailable", "not ready", "not ok", "not healthy"),
     *("notready", "notok", "nok", "ko", "offline", "dead", "broken", "outage", "major outage"),
     *("disconnected", "unreachable", "red", "not connected", "timeout", "timed out", "false"),
+    *("stopping", "stopped", "shutting down", "maintenance"),
 })  # fmt: skip
 # Healthy with some concerns, as the draft `health+json` puts it: a balancer keeps the instance.
-_CONCERNED: Final = frozenset({"warn", "warning", "degraded", "partial", "yellow"})
+_CONCERNED: Final = frozenset(
+    {"warn", "warning", "degraded", "partial", "partial outage", "yellow"}
+)
 _VERDICTS: Final = frozenset(
-    {"status", "state", "health", "healthstatus", "overall", "overallstatus"}
+    {"status", "state", "health", "healthstatus", "overall", "overallstatus", "result"}
 )
 _FLAGS: Final = frozenset(
     {"healthy", "ishealthy", "ok", "ready", "isready", "alive", "up", "success"}
 )
-_CODES: Final = frozenset({"status", "statuscode", "httpstatus"})
+_CODES: Final = frozenset({"status", "statuscode", "httpstatus", "code"})
 _CHECKS: Final = frozenset({"checks", "components", "dependencies", "services", "healthchecks"})
 # Of a cache or a mail service `false` may mean that it is not used.
 _MAY_BE_OFF: Final = frozenset({"components", "services"})
@@ -42,6 +45,10 @@ _DEPENDENCIES: Final = _NEVER_OFF | frozenset({
     *("cache", "memcached", "queue", "broker", "rabbitmq", "rabbit", "kafka"),
     *("elasticsearch", "opensearch", "storage", "s3", "disk", "diskspace", "datasource"),
 })  # fmt: skip
+# Of a dependency: whether it can be used.
+_USABLE: Final = _FLAGS | {"connected", "reachable", "available"}
+# Words that say it wherever the name of a field ends with `status`.
+_SURELY: Final = frozenset({"down", "unhealthy", "out of service", "unavailable"})
 _NEVER_FATAL: Final = (("critical", False), ("required", False), ("optional", True))
 _NO_ERROR: Final = frozenset({"", "none", "null", "nil", "no", "ok", "0", "-", "n/a", "no error"})
 _FIRST_ERROR: Final = 400
@@ -50,6 +57,9 @@ _DEEPEST: Final = 12
 _LINES: Final = 200
 _PAIR: Final = re.compile(r"\s*([\w .-]{1,60}?)\s*[:=]\s*(\S.*?)\s*")
 _KUBERNETES: Final = re.compile(r"\[-\]\s*(\S.*)")
+_FAILED: Final = re.compile(
+    r"(health ?check|5\d\d) [a-z ]*(failed|error|unavailable)", re.IGNORECASE
+)
 _SENTENCE: Final = re.compile(r"([a-z ]+?)\s*[-!:.,(\u2013]\s*(.*)", re.DOTALL)
 _MARKUP: Final = re.compile(
     rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE
@@ -106,13 +116,19 @@ def _objections(document: object) -> Iterator[str]:
 
 
 def _of_sentence(text: str) -> Iterator[str]:
-    found = _SENTENCE.fullmatch(text.strip().lower())
-    begins = _word(text) in _BAD
-    if found and _word(found[1]) in _BAD:
-        begins = not re.fullmatch(r"[\d.\s%]*", found[2]) or not found[2]
-        begins = begins and _word(found[2]) not in _NO_ERROR - {""}
-    if begins:
+    if _is_bad(text) or _FAILED.fullmatch(_word(text)):
         yield f"the body says {clean(text, 60)!r}"
+
+
+def _is_bad(text: str) -> bool:
+    """Whether it is such a word, or begins with one, as `error: connection refused`."""
+    if _word(text) in _BAD:
+        return True
+    found = _SENTENCE.fullmatch(text.strip().lower())
+    if not found or _word(found[1]) not in _BAD:
+        return False
+    counts = re.fullmatch(r"[\d.\s%]*", found[2]) and found[2]
+    return not counts and _word(found[2]) not in _NO_ERROR - {""}
 
 
 def _of_document(document: Mapping[str, object]) -> Iterator[str]:
@@ -130,8 +146,20 @@ def _of_document(document: Mapping[str, object]) -> Iterator[str]:
             yield from _of_checks(value, key, strict=False)
         elif name in _DEPENDENCIES and (value is not False or name in _NEVER_OFF):
             yield from _of_check(value, key, strict=True)
+        elif _is_of_dependency(name, value):
+            yield f"{_shown(key)} is {_shown(value)}"
         elif isinstance(value, Mapping) and _speaks_of_health(value):
             yield from _of_check(value, key, strict=False)
+
+
+def _is_of_dependency(name: str, value: object) -> bool:
+    """`db_status: down`, `database_connected: false`, and the like."""
+    if name.endswith("status") and name not in _VERDICTS:
+        of = name.removesuffix("status") in _DEPENDENCIES
+        return isinstance(value, str) and _word(value) in (_BAD if of else _SURELY)
+    return value is False and any(
+        name.endswith(flag) and name.removesuffix(flag) in _NEVER_OFF for flag in _USABLE
+    )
 
 
 def _not_off(table: object) -> object:
@@ -168,11 +196,14 @@ def _of_check(value: object, path: str, *, strict: bool, depth: int = 0) -> Iter
         if any(value.get(key) is said for key, said in _NEVER_FATAL):
             return
         yield from _own(value, path)
+        if strict:
+            lost = (key for key in value if _key(key) in _USABLE - _FLAGS and value[key] is False)
+            yield from (f"{_shown(_joined(path, key))} is false" for key in lost)
         for key, inner in value.items():
             if _key(key) in _CHECKS | {"details", "entries"}:
                 kept = strict and _key(key) in _CHECKS
                 yield from _of_checks(inner, _joined(path, key), strict=kept, depth=depth + 1)
-    elif strict and (value is False or (isinstance(value, str) and _word(value) in _BAD)):
+    elif strict and (value is False or (isinstance(value, str) and _is_bad(value))):
         yield f"{_shown(path)} is {_shown(value)}"
 
 
@@ -182,9 +213,9 @@ def _own(table: Mapping[str, object], path: str) -> Iterator[str]:
         name = _key(key)
         if name in _VERDICTS:
             said = _innermost(value)
-            if said is False or (isinstance(said, str) and _word(said) in _BAD):
+            if said is False or (isinstance(said, str) and _is_bad(said)):
                 yield f"{_shown(_joined(path, key))} is {_shown(said)}"
-        elif name in _FLAGS and (value is False or _word(value) == "false"):
+        elif name in _FLAGS and (value is False or _word(value) in {"false", "no"}):
             yield f"{_shown(_joined(path, key))} is {_shown(value)}"
 
 
@@ -192,7 +223,7 @@ def _innermost(value: object, depth: int = 0) -> object:
     """The word of a verdict that is a table, as Kibana's `status.overall.level`."""
     if not isinstance(value, Mapping) or depth > _DEEPEST:
         return value
-    keys = [key for key in value if _key(key) in _VERDICTS | {"level"}]
+    keys = [key for key in value if _key(key) in _VERDICTS | {"level", "code"}]
     return _innermost(value[keys[0]], depth + 1) if keys else None
 
 
@@ -208,6 +239,10 @@ def _error(document: Mapping[str, object]) -> Iterator[str]:
     for key, value in document.items():
         said = value is True or (isinstance(value, str) and _word(value) not in _NO_ERROR)
         if _key(key) == "error" and said:
+            yield f"{_shown(key)} is {_shown(value)}"
+        elif _key(key) == "errors" and isinstance(value, list) and value:
+            yield f"{_shown(key)} has {len(value)} entries"
+        elif _key(key) == "message" and isinstance(value, str) and _is_bad(value):
             yield f"{_shown(key)} is {_shown(value)}"
 
 

@@ -52,11 +52,13 @@ class Metered:
         resource: cpu, memory, or another name; empty if it is not a resource of the pods.
         percent: of the requests, on average; None if the target is not a utilization.
         description: for a message.
+        container: the one of each pod that it looks at; empty: all of them.
     """
 
     resource: str
     percent: int | None
     description: str
+    container: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,8 @@ def _metered(metric: Metric) -> Metered:
     if source is None:
         return Metered("", None, f"a metric of type {metric.type}")
     of = f" of container {source.container}" if source.container else ""
-    return Metered(source.name, _percent(source), f"{source.name}{of} {_held_at(source)}")
+    told = f"{source.name}{of} {_held_at(source)}"
+    return Metered(source.name, _percent(source), told, source.container or "")
 
 
 def _percent(source: MetricSource) -> int | None:
@@ -203,7 +206,8 @@ def _triggered(trigger: Trigger) -> Metered:
     kind = trigger.metadata.get("type") or trigger.metric_type
     value = trigger.metadata.get("value", "")
     percent = int(value) if kind == SHARE and value.isdecimal() and value.isascii() else None
-    return Metered(trigger.type, percent, f"{trigger.type} {value or '?'} as {kind}")
+    told = f"{trigger.type} {value or '?'} as {kind}"
+    return Metered(trigger.type, percent, told, trigger.metadata.get("containerName", ""))
 
 
 def _speeds(behavior: Behavior | None) -> tuple[Speed, Speed]:

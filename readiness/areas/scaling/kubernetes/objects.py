@@ -41,9 +41,16 @@ class Variable(Part):
     value: str | None = None
 
 
+class Capabilities(Part):
+    """Rights of root that a container gets beside the usual ones."""
+
+    add: Annotated[list[str], ABSENT_LIST] = Field(default=[])
+
+
 class Security(Part):
     """What a container may do on its node; None: not given."""
 
+    capabilities: Annotated[Capabilities, ABSENT] = Capabilities()
     privileged: bool | None = None
     run_as_user: int | None = None
     run_as_non_root: bool | None = None
@@ -139,6 +146,7 @@ class PodSpec(Part):
     overhead: Quantities = Field(default={})
     volumes: Annotated[list[Volume], ABSENT_LIST] = Field(default=[])
     security_context: Annotated[Security, ABSENT] = Security()
+    host_pid: bool = Field(False, alias="hostPID")
     priority_class_name: str = ""
     active_deadline_seconds: int | None = None
     node_name: str = ""

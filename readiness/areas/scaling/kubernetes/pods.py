@@ -14,6 +14,8 @@ _SECRET: Final = re.compile(
 _CREDENTIALS: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]+:(?P<password>[^/\s@]+)@")
 _REFERENCE: Final = re.compile(r"\$[({].*|<.*>|\*+|(?i:true|false|none|null|change-?me|x+)?")
 # Whoever may write there controls the node, or reads the secrets of its other pods.
+# As good as `privileged`: capabilities(7) on CAP_SYS_ADMIN and CAP_SYS_MODULE.
+_MIGHTY: Final = frozenset({"ALL", "SYS_ADMIN", "SYS_MODULE", "CAP_SYS_ADMIN", "CAP_SYS_MODULE"})
 _SOCKETS: Final = re.compile(r".*\.sock")
 _FOLDERS: Final = frozenset({
     "", "/etc", "/root", "/proc", "/boot", "/var", "/var/run", "/run", "/var/lib", "/usr",
@@ -33,8 +35,14 @@ def _moves(image: str) -> bool:
 
 
 def privileged(spec: PodSpec) -> list[str]:
-    """Containers that may do everything on their node."""
-    return [one.name for one in _all(spec) if one.security_context.privileged]
+    """Containers that may do everything on their node, and those that see its processes."""
+    found = [
+        one.name
+        for one in _all(spec)
+        if one.security_context.privileged
+        or not _MIGHTY.isdisjoint(one.security_context.capabilities.add)
+    ]
+    return [*found, *(["all of them, by hostPID"] if spec.host_pid else [])]
 
 
 def as_root(spec: PodSpec) -> list[str]:

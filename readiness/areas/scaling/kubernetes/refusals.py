@@ -18,6 +18,7 @@ _VALUE: Final = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _PORT_NAME: Final = re.compile(r"(?=.*[a-z])(?!.*--)[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?")
 _PERCENT: Final = re.compile(r"[0-9]+%")
 _LONGEST: Final = 253
+_DEADLINE_S: Final = 600  # the default of progressDeadlineSeconds
 _PORTS: Final = range(1, 65536)
 _WHOLE_PERCENT: Final = 100
 _TEMPLATES: Final = {"Deployment", "StatefulSet", "Rollout"}
@@ -111,6 +112,10 @@ def _workload(kind: str, spec: _Map) -> Iterator[str]:
     yield from _labels(labels, "spec.template.metadata.labels")
     yield from _selector(_map(spec.get("selector")), labels)
     yield from _strategy(kind, spec)
+    ready_s = spec.get("minReadySeconds") or 0
+    deadline_s = spec.get("progressDeadlineSeconds") or _DEADLINE_S
+    if kind == "Deployment" and isinstance(ready_s, int) and deadline_s <= ready_s:
+        yield f"spec.progressDeadlineSeconds {deadline_s} is not above minReadySeconds, {ready_s}"
     pod = _map(template.get("spec"))
     claims = [
         _map(one.get("metadata")).get("name") for one in _maps(spec.get("volumeClaimTemplates"))
@@ -321,6 +326,9 @@ def _autoscaler(spec: _Map) -> Iterator[str]:
     least, most = spec.get("minReplicas"), spec.get("maxReplicas")
     if isinstance(least, int) and isinstance(most, int) and most < least:
         yield f"spec.maxReplicas {most} is below minReplicas, {least}"
+    kinds = {metric.get("type") for metric in _maps(spec.get("metrics"))}
+    if least == 0 and not kinds & {"Object", "External"}:
+        yield "spec.minReplicas 0 needs a metric of type Object or External"
     for number, metric in enumerate(_maps(spec.get("metrics"))):
         place, kind = f"spec.metrics[{number}]", str(metric.get("type"))
         if kind not in _METRICS:

@@ -1,11 +1,12 @@
 """Which containers of a pod serve requests, and so must have a readiness probe."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from readiness.areas.scaling.kubernetes.objects import Container, Service, ServicePort
 from readiness.areas.scaling.kubernetes.view import View
+from readiness.lib import shell
 
 _CHOSEN: Final = "kubectl.kubernetes.io/default-container"
 _SIDECAR: Final = re.compile(
@@ -16,7 +17,7 @@ _SIDE_PORT: Final = re.compile(r"(?i).*(metric|prom|health|probe|admin|debug|ppr
 
 
 def unprobed(view: View) -> list[str]:
-    """Containers that serve, and have no readiness probe.
+    """Containers that serve, and have no readiness probe that can fail.
 
     Those that a Service sends requests to, by the name or number of the port; if that is unknown,
     the main one.
@@ -26,11 +27,29 @@ def unprobed(view: View) -> list[str]:
     everything = [*spec.containers, *(one for one in spec.init_containers if one.restart_policy)]
     served = list(dict.fromkeys(_targets(view.services, everything)))
     names = served or [_main(view, spec.containers)]
-    probed = {one.name for one in everything if one.readiness_probe}
+    probed = {one.name for one in everything if _can_fail(one)}
     # A proxy in front of the main container passes on what that one can serve.
     if all(_SIDECAR.fullmatch(name) for name in names) and _main(view, spec.containers) in probed:
         return []
     return [name for name in names if name and name not in probed]
+
+
+def _can_fail(container: Container) -> bool:
+    """Whether it has a readiness probe that may fail."""
+    probe = container.readiness_probe
+    command = ((probe or {}).get("exec") or {}).get("command")
+    words = [str(word) for word in command] if isinstance(command, list) else []
+    return bool(probe) and (not words or shell.command_can_fail(words))
+
+
+def unanswered(view: View) -> Iterator[str]:
+    """Readiness probes of a named port that the container does not have: it is never ready."""
+    for one in view.workload.spec.template.spec.containers:
+        names = {port.name for port in one.ports}
+        for handler in ("httpGet", "tcpSocket"):
+            port = ((one.readiness_probe or {}).get(handler) or {}).get("port")
+            if isinstance(port, str) and not port.isdecimal() and port not in names:
+                yield f"{one.name} (port {port})"
 
 
 def _targets(services: Iterable[Service], containers: Iterable[Container]) -> Iterable[str]:

@@ -19,6 +19,8 @@ _PROTECTED: Final = """
 # The policies of the table `t` do not apply to the role `o`.
 _UNBOUND: Final = """(o.rolsuper or o.rolbypassrls
     or not t.relforcerowsecurity and pg_has_role(o.oid, t.relowner, 'USAGE'))"""
+_RETURNS_ROWS: Final = """(b.proretset or exists (select from pg_class c
+    where c.reltype = b.prorettype and c.oid in (select oid from protected)))"""
 # A view reads tables as its owner, a security_invoker as who uses it, and as the owner of a
 # materialized view above it. What asks who uses it (`asks`) may filter by tenant. `runs` is the
 # role that `relation` is read as, and 0 whoever uses the view. Rules are read as they are stored:
@@ -65,7 +67,24 @@ where exists (select from application r where has_any_column_privilege(r.oid, v.
 group by v.oid, v.name, v.relkind
 having bool_or(t.oid is not null and {_UNBOUND})
 order by 1"""  # noqa: S608 - constants
-# Without arguments, and a body that asks for nothing of its caller: it returns the same to all.
+# What is read by its own name is not bound by the policies of the table that it is a part of.
+_PARTS: Final = f"""
+with recursive {_PROTECTED}, parts as (
+    select i.inhrelid as part, t.name as root
+    from pg_inherits i join protected t on t.oid = i.inhparent
+    union
+    select i.inhrelid, p.root from pg_inherits i join parts p on i.inhparent = p.part
+)
+select n.nspname || '.' || c.relname, min(p.root),
+    (select array_agg(a.attname::text) from pg_attribute a
+        where a.attrelid = c.oid and a.attnum > 0)
+from parts p join pg_class c on c.oid = p.part join pg_namespace n on n.oid = c.relnamespace
+where not c.relrowsecurity
+    and exists (select from application r where has_any_column_privilege(r.oid, c.oid, 'SELECT')
+        and has_schema_privilege(r.oid, c.relnamespace, 'USAGE'))
+group by c.oid, n.nspname, c.relname order by 1"""  # noqa: S608 - constants
+# A body that asks for nothing of its caller. Without arguments it returns the same to all; with
+# them, or where it writes, it may do what it is meant to, and the caller chooses whose rows.
 _FUNCTIONS: Final = f"""
 with {_PROTECTED}, bodies as (
     select p.*, n.nspname, regexp_replace(case p.prosrc when '' then pg_get_functiondef(p.oid)
@@ -73,9 +92,7 @@ with {_PROTECTED}, bodies as (
     from pg_proc p join pg_namespace n on n.oid = p.pronamespace
         join pg_language l on l.oid = p.prolang
     where {OF_THE_APPLICATION} and p.prosecdef and p.prokind = 'f'
-        and l.lanname in ('sql', 'plpgsql') and p.pronargs = 0
-        and (p.proretset or exists (select from pg_class c where c.reltype = p.prorettype
-            and c.oid in (select oid from protected)))
+        and l.lanname in ('sql', 'plpgsql')
         and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass
             and d.objid = p.oid and d.deptype = 'e')
         and not exists (select from pg_depend d where d.classid = 'pg_policy'::regclass
@@ -83,27 +100,31 @@ with {_PROTECTED}, bodies as (
         and exists (select from application r where has_function_privilege(r.oid, p.oid, 'EXECUTE')
             and has_schema_privilege(r.oid, p.pronamespace, 'USAGE'))
 )
-select b.nspname || '.' || b.proname || '()', min(t.name), o.rolname::text
+select format('%%s.%%s(%%s)', b.nspname, b.proname, pg_get_function_identity_arguments(b.oid)),
+    min(t.name), o.rolname::text, b.pronargs > 0 or not {_RETURNS_ROWS}
 from bodies b join pg_roles o on o.oid = b.proowner
     join protected t on b.body ~* ('\\m' || t.relname || '\\M') and {_UNBOUND}
-where b.body !~* '\\m(current_setting|current_user|current_role|session_user|system_user|user)\\M'
+where ({_RETURNS_ROWS} or b.body ~* ('\\m(update|delete\\s+from|truncate(\\s+table)?)\\s+'
+        || '(only\\s+)?("?\\w+"?\\.)?"?' || t.relname || '\\M'))
+    and b.body !~* '\\m(current_setting|current_user|current_role|session_user|system_user|user)\\M'
     and b.body !~* '\\m(count|sum|avg|min|max)\\s*\\('
     and not exists (select from pg_proc q join pg_namespace n on n.oid = q.pronamespace
         where {OF_THE_APPLICATION} and q.oid <> b.oid
             and b.body ~* ('\\m' || regexp_replace(q.proname, '\\W', '.', 'g') || '"?\\s*\\('))
-group by 1, 3 order by 1"""  # noqa: S608 - constants
+group by 1, 3, 4 order by 1"""  # noqa: S608 - constants
 
 
 @dataclass(frozen=True, slots=True)
 class Bypass:
-    """A view or a function that the application may use.
+    """A view, a partition or a function that the application may use.
 
     Attributes:
         reads: the protected tables.
-        role: whom it runs as.
+        role: whom it runs as; empty for a partition.
         totals: whether it returns sums or counts, which may be meant for all.
         asks: whether it asks who uses it, and may filter by that.
         columns: of a view.
+        chosen: whether it is a function whose caller chooses what it reads, or that writes.
     """
 
     name: str
@@ -112,8 +133,11 @@ class Bypass:
     totals: bool = False
     asks: bool = False
     columns: tuple[str, ...] = ()
+    chosen: bool = False
 
     def __str__(self) -> str:
+        if not self.role:
+            return f"{self.name} is a part of {self.reads}, and has no row security of its own"
         return f"{self.name} reads {self.reads} as {self.role}, whom no policy binds"
 
 
@@ -126,4 +150,12 @@ def bypasses(
         Bypass(name, reads, role, totals, asks, tuple(columns))
         for name, reads, role, totals, asks, columns in fetch(connection, _VIEWS, names)
     ]
-    return views + [Bypass(*row) for row in fetch(connection, _FUNCTIONS, names)]
+    parts = [
+        Bypass(name, reads, "", columns=tuple(columns))
+        for name, reads, columns in fetch(connection, _PARTS, names)
+    ]
+    functions = [
+        Bypass(name, reads, role, chosen=chosen)
+        for name, reads, role, chosen in fetch(connection, _FUNCTIONS, names)
+    ]
+    return [*views, *parts, *functions]

@@ -12,7 +12,14 @@ from readiness.lib.postgres import Connection, fetch
 from readiness.lib.postgres.batches import batches, locks_of_tables
 from readiness.lib.postgres.sequences import FEEDS
 from readiness.lib.postgres.session import OF_THE_APPLICATION
-from readiness.lib.postgres.unrecorded import ALL_ROWS, need_entries, rows_of, seeing_all_rows
+from readiness.lib.postgres.unrecorded import (
+    ALL_ROWS,
+    need_entries,
+    rows_hidden,
+    rows_of,
+    seeing_all_rows,
+)
+from readiness.lib.text import listed
 from readiness.model.errors import NotPermitted, TookTooLong
 
 _OWN: Final = f"""{OF_THE_APPLICATION}
@@ -65,7 +72,8 @@ _KEYS: Final = """
         (pg_relation_size(c.oid) * case when c.reltuples > 0 and c.relpages > 0
             then c.reltuples / c.relpages / current_setting('block_size')::float8
             else 1 / 28.0 end)::bigint, has_table_privilege(c.oid, 'SELECT'),
-        has_table_privilege(f.oid, 'SELECT'), c.oid::bigint, f.oid::bigint
+        has_table_privilege(f.oid, 'SELECT'),
+        row_security_active(c.oid) or row_security_active(f.oid), c.oid::bigint, f.oid::bigint
     from pg_constraint k join pg_class c on c.oid = k.conrelid and c.relkind = 'r'
         join pg_namespace n on n.oid = c.relnamespace
         join pg_class f on f.oid = k.confrelid join pg_namespace fn on fn.oid = f.relnamespace
@@ -82,7 +90,7 @@ _SEQUENCES: Final = """
     select n.nspname, s.relname, tn.nspname, t.relname, a.attname, q.seqincrement,
         has_sequence_privilege(s.oid, 'SELECT'), has_column_privilege(t.oid, a.attnum, 'SELECT'),
         exists (select from pg_index i where i.indrelid = t.oid and i.indkey[0] = a.attnum
-            and i.indisvalid and i.indpred is null), t.oid::bigint
+            and i.indisvalid and i.indpred is null), row_security_active(t.oid), t.oid::bigint
     from pg_sequence q join pg_class s on s.oid = q.seqrelid
         join pg_namespace n on n.oid = s.relnamespace
         join (@FEEDS@) d on d.sequence = s.oid
@@ -123,6 +131,7 @@ class ForeignKey:
         rows: how many rows the child has, as the planner estimates; the most that fit if it was
             never analyzed.
         readable: whether the role may read both.
+        hidden: whether row security hides rows of one of them from the role.
         locks: how many locks it takes to compare the two.
     """
 
@@ -133,6 +142,7 @@ class ForeignKey:
     references: tuple[str, ...]
     rows: int
     readable: bool
+    hidden: bool
     locks: int
 
     def __str__(self) -> str:
@@ -163,10 +173,10 @@ def foreign_keys(connection: Connection) -> list[ForeignKey]:
     locks = locks_of_tables(connection)
     return [
         ForeignKey(
-            name, (cn, ct), (pn, pt), tuple(cc), tuple(pc), rows, own and other,
+            name, (cn, ct), (pn, pt), tuple(cc), tuple(pc), rows, own and other, hidden,
             locks.get(child, 1) + locks.get(parent, 1),
         )
-        for name, cn, ct, pn, pt, cc, pc, rows, own, other, child, parent
+        for name, cn, ct, pn, pt, cc, pc, rows, own, other, hidden, child, parent
         in fetch(connection, _KEYS)
     ]  # fmt: skip
 
@@ -175,6 +185,8 @@ def orphans(
     connection: Connection, keys: Sequence[ForeignKey], *, most: int, within_s: float
 ) -> Iterator[Orphans]:
     """Rows without the parent that their foreign key requires, key by key.
+
+    Those that the role may not compare come last, as an error.
 
     Args:
         connection: as a role that may read the tables.
@@ -187,21 +199,14 @@ def orphans(
         TookTooLong: not all were searched in that time.
         CouldNotMeasure: the server has too few locks left.
     """
-    hidden = [key for key in keys if not key.readable]
-    if hidden:
-        tables = sorted({".".join(t) for key in hidden for t in (key.child, key.parent)})
-        raise NotPermitted(
-            f"the role may not read the tables of {len(hidden)} foreign keys, such as {hidden[0]}",
-            where="pg_constraint",
-            remedy=f"grant select on {', '.join(tables[:5])} to {connection.info.user}",
-        )
-    settings = {**ALL_ROWS, **need_entries(connection, len(keys))}
+    clear = [key for key in keys if key.readable and not key.hidden]
+    settings = {**ALL_ROWS, **need_entries(connection, len(clear))}
     end, done = time.monotonic() + within_s, 0
-    for some in batches(connection, keys, lambda key: key.locks):
+    for some in batches(connection, clear, lambda key: key.locks):
         for key in some:
             if time.monotonic() > end:
                 raise TookTooLong(
-                    f"only {done} of {len(keys)} foreign keys were searched in {within_s:g} s",
+                    f"only {done} of {len(clear)} foreign keys were searched in {within_s:g} s",
                     where=str(key),
                     remedy="raise `timeout_s`, or lower `max_rows`, in [databases.NAME.schema]",
                 )
@@ -211,6 +216,20 @@ def orphans(
                 ((rows,),) = rows_of(connection, _statement(key, most, sampled=sampled), settings)
             yield Orphans(key, rows, sampled)
             done += 1
+    _refuse(connection, keys)
+
+
+def _refuse(connection: Connection, keys: Sequence[ForeignKey]) -> None:
+    unread = [key for key in keys if not key.readable]
+    if unread:
+        tables = sorted({".".join(t) for key in unread for t in (key.child, key.parent)})
+        raise NotPermitted(
+            f"the role may not read the tables of {len(unread)} foreign keys, such as {unread[0]}",
+            where="pg_constraint",
+            remedy=f"grant select on {', '.join(tables[:5])} to {connection.info.user}",
+        )
+    if hidden := [str(key) for key in keys if key.hidden]:
+        raise rows_hidden(connection, f"the foreign keys {listed(hidden)}")
 
 
 def _statement(key: ForeignKey, most: int, *, sampled: bool) -> sql.Composed:
@@ -280,33 +299,42 @@ class Numbered:
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
-    """The numbered columns that were compared, and those without an index, which were not."""
+    """Numbered columns.
+
+    Attributes:
+        looked_at: those that were compared.
+        left_out: those without an index, which were not.
+        unread: why others were not: the role may not read them, or sees a part of their rows.
+    """
 
     looked_at: tuple[Numbered, ...]
     left_out: tuple[str, ...]
+    unread: NotPermitted | None
 
 
 def sequences(connection: Connection) -> Sequences:
     """Every sequence that feeds a column, as its own or by a default, with its largest value.
 
     Raises:
-        NotPermitted: the role may not read a sequence or its table, or row security hides rows.
         CouldNotMeasure: the server has too few locks left.
     """
-    columns, left_out = [], []
+    columns, left_out, hidden = [], [], []
+    unread: NotPermitted | None = None
     locks = locks_of_tables(connection)
-    for sn, sequence, tn, table, column, step, may_count, may_read, indexed, oid in fetch(
+    for sn, sequence, tn, table, column, step, may_count, may_read, indexed, part, oid in fetch(
         connection, _SEQUENCES
     ):
         if not (may_count and may_read):
             thing = f"sequence {sn}.{sequence}" if not may_count else f"{tn}.{table}"
-            raise NotPermitted(
+            unread = NotPermitted(
                 f"the role may not read {thing}",
                 where="pg_sequence",
                 remedy=f"grant select on {thing} to {connection.info.user}; for all of them:"
                 f" grant select on all sequences in schema {sn} to {connection.info.user}",
             )
-        if indexed:
+        elif indexed and part:
+            hidden.append(f"{tn}.{table}.{column}")
+        elif indexed:
             columns.append(
                 _Column((sn, sequence), (tn, table), str(column), step, 1 + locks.get(oid, 1))
             )
@@ -321,7 +349,9 @@ def sequences(connection: Connection) -> Sequences:
         for one, (_, largest, following) in zip(some, rows, strict=True):
             fix = one.continued.as_string(connection)
             found.append(Numbered(str(one), fix, following, largest))
-    return Sequences(tuple(found), tuple(left_out))
+    if hidden and unread is None:
+        unread = rows_hidden(connection, f"the sequences of {listed(hidden)}")
+    return Sequences(tuple(found), tuple(left_out), unread)
 
 
 def _compared(number: int, numbered: _Column) -> sql.Composed:
