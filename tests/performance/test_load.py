@@ -199,7 +199,7 @@ def test_a_missed_objective(
 @pytest.mark.parametrize(
     ("times", "problems", "says"),
     [
-        ([10.0] * 380 + [900.0] * 20, None, "the p95 is between 10 and 900 ms"),
+        ([10.0] * 380 + [900.0] * 20, None, "put the p95 between 10 and 900 ms"),
         (FAST, ["status 500"] * 4 + [""] * 396, "4 of 400 requests failed"),
     ],
 )

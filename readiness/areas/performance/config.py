@@ -36,6 +36,10 @@ class Ingest(Model):
     )
     write_path: WritePath | None = Field(None, description="how the application writes rows")
 
+    def longer(self, times: int) -> "Ingest":
+        """The same, measured so many times as often."""
+        return self.model_copy(update={"samples": self.samples * times})
+
 
 class Query(Model):
     """A query with a promised latency."""
@@ -54,6 +58,12 @@ class Query(Model):
         400, description="executions measured; 59 are the least that can bound a p95"
     )
     budget_s: Positive = Field(15, description="seconds; a slow query is measured less often")
+
+    def longer(self, times: int) -> "Query":
+        """The same, measured so many times as long."""
+        return self.model_copy(
+            update={"samples": self.samples * times, "budget_s": self.budget_s * times}
+        )
 
 
 class LoadRequest(Model):

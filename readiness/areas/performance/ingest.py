@@ -35,9 +35,10 @@ _BLOCK: Final = 128 * 1024
 
 @dataclass(frozen=True, slots=True)
 class CopyRate:
-    """Rows per second, and two figures that explain it."""
+    """Rows per second, and two figures that explain it; one COPY took `each_s` seconds."""
 
     rate: Measurement
+    each_s: float
     round_trip: Measurement
     driver: Measurement
 
@@ -67,15 +68,16 @@ def copy_rate(ingest: Ingest) -> CopyRate:
         scratch_copy(connection, ingest.dsn, ingest.table, triggers=ingest.triggers) as scratch,
     ):
         round_trip = _round_trip(connection)
-        samples = list(_samples(connection, scratch, ingest))[1:]
+        taken = list(_samples(connection, scratch, ingest))[1:]
         source = source_of(scratch.copy_statement(), connection)
-    if len(samples) < _FEWEST_SAMPLES:
+    if len(taken) < _FEWEST_SAMPLES:
         raise TookTooLong(
-            f"only {len(samples)} samples of COPY fit into {_BUDGET_S:g} s", where=ingest.table
+            f"only {len(taken)} samples of COPY fit into {_BUDGET_S:g} s", where=ingest.table
         )
     # The pure Python implementation is three times slower per row: the report shows it.
     driver = Measurement("psycopg implementation", psycopg.pq.__impl__, "text", "psycopg.pq")
-    return CopyRate(_rate(samples, source), round_trip, driver)
+    each_s = percentile([sample.seconds for sample in taken], 0.5)
+    return CopyRate(_rate(taken, source), each_s, round_trip, driver)
 
 
 def _samples(connection: Connection, scratch: ScratchTable, ingest: Ingest) -> Iterator[Sample]:
@@ -165,12 +167,14 @@ class WriteRate:
 
     Attributes:
         rate: rows/s that arrived in the table.
+        each_s: seconds of one request.
         failed: requests that were not answered with a 2xx.
         missing: rows of requests that were answered with a 2xx, and are not in the table.
         first_failure: the answer to the first failed request.
     """
 
     rate: Measurement
+    each_s: float
     failed: Measurement
     missing: Measurement
     first_failure: str
@@ -212,6 +216,7 @@ def write_rate(path: WritePath, service: Service, *, rows: int) -> WriteRate:
         rate=Measurement(
             "rows stored by the application", stored / seconds, "rows/s", source, samples=requests
         ),
+        each_s=seconds / max(1, requests),
         failed=Measurement("failed writes", sent.failures, "count", source, samples=requests),
         missing=Measurement(
             "rows acknowledged and not stored",

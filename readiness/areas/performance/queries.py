@@ -1,17 +1,17 @@
-"""Executes a query as an application would, and derives its latency from the times measured."""
+"""Executes a query as an application would, and times it."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import cycle
 from time import perf_counter
 from typing import Final
 
 from readiness.areas.performance.config import Query
+from readiness.areas.performance.judging import Times
 from readiness.lib.postgres import Connection, connect, source_of, translated
-from readiness.lib.sampling import fewest_samples, percentile, percentile_bounds, quantile_points
+from readiness.lib.sampling import fewest_samples, percentile
 from readiness.model.errors import CouldNotMeasure, NoData
-from readiness.model.measurement import Measurement
 
 _Q: Final = 0.95
 _FEWEST: Final = fewest_samples(_Q)
@@ -31,23 +31,6 @@ class Plan:
     warm_up: int
 
 
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """The p95 of a query, in ms: of the samples, and the 95 % bounds of the true one.
-
-    Attributes:
-        p95: of the samples, with the distribution.
-        lower: the true p95 is above it; None if there are too few samples.
-        upper: the true p95 is below it; None if there are fewer than 59 samples.
-        slowest: the slowest execution; no percentile shows one stall among hundreds.
-    """
-
-    p95: Measurement
-    lower: Measurement | None
-    upper: Measurement | None
-    slowest: Measurement
-
-
 class RunningQuery:
     """A query on a connection of its own; made by `running`. A pilot decides the `plan`."""
 
@@ -64,8 +47,8 @@ class RunningQuery:
         self._cursor.execute(self._query.sql, next(self._params))
         self._rows += len(self._cursor.fetchall())
 
-    def latency(self, seconds: Sequence[float]) -> Latency:
-        """The latency by the measured times.
+    def times(self, seconds: Sequence[float]) -> Times:
+        """The measured times in ms.
 
         Raises:
             NoData: no execution returned a row, so that no work was measured.
@@ -76,7 +59,7 @@ class RunningQuery:
                 where=source_of(self._query.sql),
                 remedy="set `params` that find rows, taken from real traffic",
             )
-        return latency(self._query, seconds)
+        return Times([second * 1000 for second in seconds], source_of(self._query.sql))
 
     def _pilot(self) -> float:
         times = []
@@ -114,27 +97,3 @@ def plan(query: Query, execution_s: float) -> Plan:
         return Plan(_FEWEST, _WARM_UP)
     # The pilot has warmed the connection up; only the size of the failure is unknown.
     return Plan(max(_FEWEST_TO_FAIL, min(most, _FEWEST)), 0)
-
-
-def latency(query: Query, seconds: Sequence[float]) -> Latency:
-    """The p95 of measured times and its bounds; raises NoData if there are no times."""
-    times = [second * 1000 for second in seconds]
-    bounds = percentile_bounds(times, _Q)
-    p95 = Measurement(
-        name="p95 latency",
-        value=bounds.value,
-        unit="ms",
-        source=source_of(query.sql),
-        samples=len(times),
-        quantiles=quantile_points(times),
-    )
-    return Latency(
-        p95=p95,
-        lower=_bound(p95, "p95 latency, 95 % lower bound", bounds.lower),
-        upper=_bound(p95, "p95 latency, 95 % upper bound", bounds.upper),
-        slowest=replace(p95, name="slowest execution", value=max(times), quantiles=()),
-    )
-
-
-def _bound(p95: Measurement, name: str, value: float | None) -> Measurement | None:
-    return None if value is None else replace(p95, name=name, value=value, quantiles=())

@@ -1,0 +1,120 @@
+"""Judges percentiles and rates on what is certain: chance by their bounds, and the noise."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from readiness.lib.noise import Noise
+from readiness.lib.retry import indistinct
+from readiness.lib.sampling import Bounds, percentile_bounds, quantile_points
+from readiness.model.evidence import Evidence
+from readiness.model.measurement import Limit, Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """The times of one thing, in milliseconds, and what it was."""
+
+    ms: Sequence[float]
+    source: str
+
+    def bounds(self, q: float) -> Bounds:
+        """A percentile with its bounds."""
+        return percentile_bounds(self.ms, q)
+
+    def keeps(self, q: float, most_ms: float, noise: Noise) -> bool | None:
+        """Whether a percentile keeps its limit; None if that cannot be told."""
+        return noise.keeps(self.bounds(q), most_ms, q)
+
+    def figure(self, name: str, value: float) -> Measurement:
+        """A figure of these times, with their distribution."""
+        return Measurement(
+            name,
+            value,
+            "ms",
+            self.source,
+            samples=len(self.ms),
+            quantiles=quantile_points(self.ms),
+        )
+
+    @property
+    def slowest(self) -> Measurement:
+        """The slowest time: no percentile shows one stall among hundreds."""
+        return Measurement(
+            "slowest execution", max(self.ms), "ms", self.source, samples=len(self.ms)
+        )
+
+
+def every(states: Iterable[bool | None]) -> bool | None:
+    """Whether all limits are kept: False if one is not, None if that cannot be told."""
+    found = set(states)
+    if False in found:
+        return False
+    return None if None in found else True
+
+
+def judge_percentile(
+    evidence: Evidence, q: float, times: Times, limit: Limit, noise: Noise, remedy: str
+) -> None:
+    """Pass beyond doubt, fail beyond doubt, or be an error.
+
+    Args:
+        evidence: gets the judgement; its key is `p95` for the quantile 0.95.
+        q: the quantile.
+        times: what was measured.
+        limit: the most that it may be, in ms.
+        noise: what it was measured beside.
+        remedy: what makes the result clearer.
+
+    Raises:
+        CouldNotMeasure: the limit is within the bounds, or the noise explains a miss.
+    """
+    key = f"p{100 * q:.4g}"
+    bounds = times.bounds(q)
+    evidence.record(times.figure(f"{key} latency", bounds.value))
+    match times.keeps(q, float(limit.value), noise):
+        case True:
+            upper = times.figure(f"{key} latency, 95 % upper bound", bounds.upper or bounds.value)
+            evidence.judge(key, upper, limit)
+        case False:
+            lower = times.figure(f"{key} latency, 95 % lower bound", bounds.lower or bounds.value)
+            says = f"{key} is at least {bounds.lower:.4g} ms (95 % confidence)"
+            evidence.judge(key, lower, limit, says=says)
+        case None:
+            seen = (
+                f"{len(times.ms)} samples put the {key} between {_shown(bounds.lower)} and"
+                f" {_shown(bounds.upper)} ms, and the limit is {limit.value:g} ms"
+            )
+            raise indistinct(seen, noise, remedy)
+
+
+def judge_rate(
+    evidence: Evidence,
+    key: str,
+    rate: Measurement,
+    each_s: float,
+    limit: Limit,
+    noise: Noise,
+    because: str = "",
+) -> None:
+    """Judge a rate, unless noise may explain that it misses.
+
+    Args:
+        evidence: gets the judgement.
+        key: its key.
+        rate: how many a second.
+        each_s: how long one operation took: what noise delays as a whole.
+        limit: the fewest a second.
+        noise: what it was measured beside.
+        because: what a miss means.
+
+    Raises:
+        CouldNotMeasure: it misses by no more than the noise explains.
+    """
+    if noise.keeps_rate(float(rate.value), float(limit.value), each_s) is None:
+        evidence.record(rate)
+        raise indistinct(f"{rate}, limit {limit.value:g}", noise)
+    evidence.judge(key, rate, limit, because)
+
+
+def _shown(bound: float | None) -> str:
+    return "?" if bound is None else f"{bound:.4g}"

@@ -1,0 +1,90 @@
+"""How much of a measured time the noise of the measuring machine explains."""
+
+import ctypes
+from pathlib import Path
+
+import pytest
+
+from readiness.lib import noise
+from readiness.lib.noise import SILENCE, Noise, watching
+from readiness.lib.sampling import Bounds
+
+QUIET = Noise(usual_s=0.0002, worst_s=0.002, lost=0.01)
+BUSY = Noise(usual_s=0.015, worst_s=0.055, lost=0.25)
+"""Four busy processes on two processors."""
+
+
+@pytest.mark.parametrize(
+    ("machine", "p95_ms", "kept"),
+    [
+        (QUIET, 100, True),
+        (QUIET, 102, None),
+        (QUIET, 150, False),
+        (BUSY, 99, True),
+        (BUSY, 145, None),
+        (BUSY, 1000, False),
+    ],
+)
+def test_noise_excuses_what_it_explains_and_no_more(
+    machine: Noise, p95_ms: float, kept: bool | None
+) -> None:
+    assert machine.keeps_time(p95_ms, 100) is kept
+
+
+def test_noise_never_makes_a_pass() -> None:
+    """The upper bound is what it was; only the lower one moves."""
+    assert SILENCE.keeps(Bounds(90, 95, 110), 100) is None
+    assert BUSY.keeps(Bounds(400, 450, None), 100) is False
+    assert BUSY.keeps(Bounds(None, 50, None), 100) is None
+
+
+def test_the_latest_wake_up_excuses_the_tail_alone() -> None:
+    stalled = Noise(usual_s=0.001, worst_s=0.5, lost=0.0)
+    assert stalled.keeps_time(400, 100) is False
+    assert stalled.keeps_time(400, 100, q=0.99) is None
+
+
+@pytest.mark.parametrize(
+    ("machine", "rate", "kept"),
+    [(BUSY, 1000, True), (BUSY, 850, None), (BUSY, 480, False), (QUIET, 980, False)],
+)
+def test_a_rate_is_as_certain_as_the_time_of_its_operations(
+    machine: Noise, rate: float, kept: bool | None
+) -> None:
+    assert machine.keeps_rate(rate, 1000, each_s=20_000 / rate) is kept
+
+
+def test_a_target_that_takes_no_time_of_its_own_cannot_miss() -> None:
+    assert BUSY.keeps_rate(10, 1000, each_s=0.1) is None
+    assert Noise(0, 0, 1.0).keeps_time(1e6, 1) is None
+
+
+def test_a_stall_weighs_as_long_as_it_lasts() -> None:
+    with watching() as watch:
+        ctypes.PyDLL(None).usleep(600_000)  # keeps the interpreter's lock, as a stalled machine
+    seen = watch.seen()
+    assert seen.worst_s > 0.4
+    assert seen.usual_s > 0.3, "most ticks of that time were late, not one"
+    assert seen.is_much
+
+
+def test_stolen_time_is_read_as_the_kernel_writes_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stat = tmp_path / "stat"
+    monkeypatch.setattr(noise, "_STAT", stat)
+    # user nice system idle iowait irq softirq steal guest guest_nice, as in proc(5)
+    stat.write_text("cpu  1000 0 500 9000 100 0 0 100 0 0\ncpu0 1 2 3\n")
+    with watching() as watch:
+        stat.write_text("cpu  1050 0 510 9900 100 0 0 100000 0 0\ncpu0 1 2 3\n")
+    assert watch.seen().lost == 1
+
+
+@pytest.mark.parametrize("text", ["", "cpu 1 2 3\n", "cpu a b c d e f g h\n"])
+def test_unknown_stolen_time_counts_as_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
+) -> None:
+    stat = tmp_path / "stat"
+    monkeypatch.setattr(noise, "_STAT", stat)
+    stat.write_text(text)
+    assert noise._stolen_s() == 0
