@@ -59,6 +59,23 @@ a_query_stalls = broken_by(
     lambda levers: levers.slow_view("shop.recent_orders", ms=1500, every=100),
 )
 
+_ENDPOINT: Final = "performance.endpoints[one-order]"
+_ONE_ORDER: Final = "/api/orders/{order_id}"
+
+slow_endpoint = broken_by(
+    "slow_endpoint",
+    "An order is shown after 800 ms of waiting for another service.",
+    {_ENDPOINT: {"p95"}},
+    lambda levers: levers.behave(delay_ms={_ONE_ORDER: 800}),
+)
+
+endpoint_fails_at_times = broken_by(
+    "endpoint_fails_at_times",
+    "Each 20th order is answered with 500; the others are as fast as before.",
+    {_ENDPOINT: {"answers"}},
+    lambda levers: levers.behave(status={_ONE_ORDER: 500}, every={_ONE_ORDER: 20}),
+)
+
 _LOAD: Final = "performance.load[customers]"
 _CUSTOMERS: Final = "/api/customers/{customer_id}/orders"
 

@@ -66,8 +66,8 @@ class Query(Model):
         )
 
 
-class LoadRequest(Model):
-    """One request of a mix."""
+class Request(Model):
+    """One kind of request, and the statuses that are good answers to it."""
 
     path: Path_ = Field(..., description="path of the request")
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = Field(
@@ -76,10 +76,33 @@ class LoadRequest(Model):
     body: Body | None = Field(
         None, description="the JSON body; `{n}` becomes a number never sent before"
     )
-    weight: Count = Field(1, description="its share of the requests, against the other weights")
     status: Annotated[list[int], Field(min_length=1)] = Field(
         default=[200], description="statuses that count as answered"
     )
+
+
+class Endpoint(Request):
+    """An HTTP endpoint with a promised latency, requested one at a time."""
+
+    name: Name = Field(..., description="its name in the report")
+    service: Name = Field(..., description="the [services.NAME] that serves it")
+    max_p95_ms: Positive = Field(..., description="milliseconds; slowest p95 that is promised")
+    samples: Annotated[int, Field(ge=59)] = Field(
+        200, description="requests measured; 59 are the least that can bound a p95"
+    )
+    budget_s: Positive = Field(15, description="seconds; a slow endpoint is measured less often")
+
+    def longer(self, times: int) -> "Endpoint":
+        """The same, measured so many times as long."""
+        return self.model_copy(
+            update={"samples": self.samples * times, "budget_s": self.budget_s * times}
+        )
+
+
+class LoadRequest(Request):
+    """One request of a mix."""
+
+    weight: Count = Field(1, description="its share of the requests, against the other weights")
 
 
 class Load(Model):
@@ -130,6 +153,9 @@ class Performance(Model):
     )
     queries: Annotated[list[Query], Field(min_length=1)] = Field(
         default=[], description="queries with a promised latency, as [[performance.queries]]"
+    )
+    endpoints: Annotated[list[Endpoint], Field(min_length=1)] = Field(
+        default=[], description="endpoints with a promised latency, as [[performance.endpoints]]"
     )
     load: Annotated[list[Load], Field(min_length=1)] = Field(
         default=[], description="loads with objectives, as [[performance.load]]"

@@ -1,13 +1,41 @@
-"""Judges percentiles and rates on what is certain: chance by their bounds, and the noise."""
+"""How often to measure, and what is certain then: percentiles by their bounds, and the noise."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from readiness.lib.noise import Noise
 from readiness.lib.retry import indistinct
-from readiness.lib.sampling import Bounds, percentile_bounds, quantile_points
+from readiness.lib.sampling import Bounds, fewest_samples, percentile_bounds, quantile_points
 from readiness.model.evidence import Evidence
 from readiness.model.measurement import Limit, Measurement
+
+_FEWEST: Final = fewest_samples(0.95)
+_FEWEST_TO_FAIL: Final = 2
+_WARM_UP: Final = 20
+# How many budgets the least sample that can pass may take, before it is cut shorter still:
+# what is that slow needs only a few executions to fail.
+PATIENCE: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How often to execute: `warm_up` times unmeasured, then `rounds` times."""
+
+    rounds: int
+    warm_up: int
+
+
+def plan(samples: int, budget_s: float, execution_s: float) -> Plan:
+    """How many executions, of so many seconds each, fit into the budget, at most `samples`."""
+    fit = int(budget_s / execution_s) - _WARM_UP
+    if fit >= _FEWEST:
+        return Plan(min(fit, samples), _WARM_UP)
+    most = int(PATIENCE * budget_s / execution_s)
+    if most >= _FEWEST + _WARM_UP:
+        return Plan(_FEWEST, _WARM_UP)
+    # A pilot has warmed the connection up; only the size of the failure is unknown.
+    return Plan(max(_FEWEST_TO_FAIL, min(most, _FEWEST)), 0)
 
 
 @dataclass(frozen=True, slots=True)

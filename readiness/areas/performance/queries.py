@@ -2,33 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import cycle
 from time import perf_counter
 from typing import Final
 
 from readiness.areas.performance.config import Query
-from readiness.areas.performance.judging import Times
+from readiness.areas.performance.judging import PATIENCE, Times, plan
 from readiness.lib.postgres import Connection, connect, source_of, translated
-from readiness.lib.sampling import fewest_samples, percentile
+from readiness.lib.sampling import percentile
 from readiness.model.errors import CouldNotMeasure, NoData
 
-_Q: Final = 0.95
-_FEWEST: Final = fewest_samples(_Q)
-_FEWEST_TO_FAIL: Final = 2
-_WARM_UP: Final = 20
 _PILOT: Final = 5
-# How many budgets the least sample that can pass may take, before it is cut shorter still:
-# a query that slow needs only a few executions to fail.
-_PATIENCE: Final = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How often to execute: `warm_up` times unmeasured, then `rounds` times."""
-
-    rounds: int
-    warm_up: int
 
 
 class RunningQuery:
@@ -40,7 +24,7 @@ class RunningQuery:
         # A statement without parameters goes as it is: its percent signs mean themselves.
         self._params = cycle([params or None for params in query.params])
         self._rows = 0
-        self.plan = plan(query, self._pilot())
+        self.plan = plan(query.samples, query.budget_s, self._pilot())
 
     def execute(self) -> None:
         """Execute once with the next parameters, and fetch every row."""
@@ -79,21 +63,9 @@ def running(query: Query) -> Iterator[RunningQuery]:
     """
     if not query.params:
         raise CouldNotMeasure("the query has no parameter set", where=query.name)
-    total_s = (_PILOT + _PATIENCE + 2) * query.budget_s
+    total_s = (_PILOT + PATIENCE + 2) * query.budget_s
     with (
         connect(query.dsn, timeout_s=query.budget_s, total_s=total_s) as connection,
         translated(source_of(query.sql)),
     ):
         yield RunningQuery(query, connection)
-
-
-def plan(query: Query, execution_s: float) -> Plan:
-    """How many executions, of so many seconds each, fit into the budget of the query."""
-    fit = int(query.budget_s / execution_s) - _WARM_UP
-    if fit >= _FEWEST:
-        return Plan(min(fit, query.samples), _WARM_UP)
-    most = int(_PATIENCE * query.budget_s / execution_s)
-    if most >= _FEWEST + _WARM_UP:
-        return Plan(_FEWEST, _WARM_UP)
-    # The pilot has warmed the connection up; only the size of the failure is unknown.
-    return Plan(max(_FEWEST_TO_FAIL, min(most, _FEWEST)), 0)

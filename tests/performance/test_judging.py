@@ -1,18 +1,13 @@
-"""How often a query is executed, and what is concluded from the times."""
+"""How often something is executed, and what is concluded from the times."""
 
 import pytest
 
 from readiness import Evidence
-from readiness.areas.performance.config import Query
-from readiness.areas.performance.judging import Times, judge_percentile
-from readiness.areas.performance.queries import Plan, plan
+from readiness.areas.performance.judging import Plan, Times, judge_percentile, plan
 from readiness.lib.noise import SILENCE, Noise
 from readiness.model.errors import CouldNotMeasure
 from readiness.model.evidence import CheckFailed, Outcome
 from readiness.model.measurement import at_most
-from readiness.model.secrets import Dsn
-
-QUERY = Query(name="it", dsn=Dsn("host=x"), sql="select 1", samples=400, budget_s=15)
 
 
 @pytest.mark.parametrize(
@@ -27,8 +22,8 @@ QUERY = Query(name="it", dsn=Dsn("host=x"), sql="select 1", samples=400, budget_
         (100, Plan(2, 0)),
     ],
 )
-def test_slow_query_is_executed_less_often(execution_s: float, expected: Plan) -> None:
-    assert plan(QUERY, execution_s) == expected
+def test_what_is_slow_is_executed_less_often(execution_s: float, expected: Plan) -> None:
+    assert plan(400, 15, execution_s) == expected
 
 
 def _judge(times_ms: list[float], limit_ms: float, noise: Noise = SILENCE) -> Outcome:
