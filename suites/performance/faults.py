@@ -76,6 +76,20 @@ endpoint_fails_at_times = broken_by(
     lambda levers: levers.behave(status={_ONE_ORDER: 500}, every={_ONE_ORDER: 20}),
 )
 
+query_is_slower_than_before = broken_by(
+    "query_is_slower_than_before",
+    "Since the release before, the list of recent orders takes 60 ms more; 100 are allowed.",
+    {_QUERY: {"regression"}, **_DRIFT},
+    lambda levers: (levers.judged_before(), levers.slow_view("shop.recent_orders", ms=60)),
+)
+
+endpoint_is_slower_than_before = broken_by(
+    "endpoint_is_slower_than_before",
+    "Since the release before, an order takes 150 ms more; 300 are allowed.",
+    {_ENDPOINT: {"regression"}},
+    lambda levers: (levers.judged_before(), levers.behave(delay_ms={_ONE_ORDER: 150})),
+)
+
 _LOAD: Final = "performance.load[customers]"
 _CUSTOMERS: Final = "/api/customers/{customer_id}/orders"
 
@@ -105,4 +119,11 @@ load_is_not_kept_up = broken_by(
     "Requests queue for 3 s before they are answered.",
     {_LOAD: {"p95", "p99", "throughput"}},
     lambda levers: levers.behave(delay_ms={_CUSTOMERS: 3000}),
+)
+
+k6_saw_a_slow_service = broken_by(
+    "k6_saw_a_slow_service",
+    "By the summary of k6, the p95 of last night's load was 180 ms; 100 are allowed.",
+    {"performance.load[nightly]": {"p95"}},
+    lambda levers: levers.loaded_by_k6(p95_ms=180),
 )

@@ -1,9 +1,10 @@
 """Whether HTTP endpoints answer as fast as promised."""
 
 from readiness import Evidence, at_most, check, equal_to
+from readiness.areas.performance.baseline import Comparison, comparison
 from readiness.areas.performance.config import Endpoint
 from readiness.areas.performance.endpoints import Answered, answered
-from readiness.areas.performance.judging import judge_percentile
+from readiness.areas.performance.judging import every, judge_percentile
 from readiness.config.models import Config
 from readiness.lib.noise import Noise
 from readiness.lib.retry import undisturbed
@@ -13,8 +14,8 @@ _CLEARER = "raise `samples` and `budget_s` of the endpoint, and run it on a quie
 
 @check(
     "performance.endpoints",
-    title="The endpoint answers every request within its promised p95",
-    failure_title="The endpoint is slower than promised, or fails",
+    title="The endpoint answers every request within its promised p95, as fast as before",
+    failure_title="The endpoint is slower than promised or before, or fails",
     each="endpoint",
     severity="blocker",
     effect="load",
@@ -27,28 +28,41 @@ _CLEARER = "raise `samples` and `budget_s` of the endpoint, and run it on a quie
     First byte early, last byte late: the answer is too large; limit or compress it.
     Requests fail: the message has the first answer, the service's log the reason.
     If it became slow with this release, roll back first and investigate afterwards.""",
-    judgements=("answers", "p95"),
+    judgements=("answers", "p95", "regression"),
 )
 def test_endpoints(endpoint: Endpoint, target: Config, evidence: Evidence) -> None:
     """Requests are sent one after the other; a wrong answer may be fast, and is not timed."""
     service = target.services[endpoint.service]
+    compared = comparison(target, "performance.endpoints", endpoint)
     seen, noise = undisturbed(
         lambda longer: answered(endpoint.longer(longer), service),
-        lambda found, noise: _keeps(found, endpoint, noise),
+        lambda found, noise: _keeps(found, endpoint, compared, noise),
         evidence,
     )
-    if evidence.judge(
+    if not evidence.judge(
         "answers",
         seen.failed,
         equal_to(0, endpoint.deciding("status")),
         seen.first_failure,
         says=f"{seen.failed.value} of {seen.failed.samples} requests failed",
     ):
-        limit = at_most(endpoint.max_p95_ms, endpoint.deciding("max_p95_ms"))
+        return
+    limit = at_most(endpoint.max_p95_ms, endpoint.deciding("max_p95_ms"))
+    with evidence.attempt():
         judge_percentile(evidence, 0.95, seen.times, limit, noise, _CLEARER)
+    if compared:
+        with evidence.attempt():
+            compared.judge(evidence, seen.times, noise)
 
 
-def _keeps(seen: Answered, endpoint: Endpoint, noise: Noise) -> bool | None:
+def _keeps(
+    seen: Answered, endpoint: Endpoint, compared: Comparison | None, noise: Noise
+) -> bool | None:
     if seen.failed.value:
         return False
-    return seen.times.keeps(0.95, endpoint.max_p95_ms, noise)
+    return every(
+        (
+            seen.times.keeps(0.95, endpoint.max_p95_ms, noise),
+            compared is None or compared.keeps(seen.times, noise),
+        )
+    )

@@ -4,13 +4,15 @@ from collections.abc import Iterator
 
 from readiness import Evidence, at_least, at_most, check
 from readiness.areas.performance import load as probe
+from readiness.areas.performance import summaries
 from readiness.areas.performance.config import Load
 from readiness.areas.performance.judging import Times, every, judge_percentile, judge_rate
 from readiness.areas.performance.load import Loaded
 from readiness.config.models import Config
 from readiness.lib.noise import SILENCE, Noise
 from readiness.lib.retry import indistinct, undisturbed
-from readiness.lib.sampling import Bounds, percentile_bounds
+from readiness.lib.sampling import Bounds, bound_ranks
+from readiness.model.errors import NoData
 from readiness.model.measurement import Measurement
 
 _CLEARER = "raise `duration_s` of the load, and run it on a quiet system"
@@ -37,6 +39,8 @@ _CLEARER = "raise `duration_s` of the load, and run it on a quiet system"
 )
 def test_load(load: Load, target: Config, evidence: Evidence) -> None:
     """Each objective is judged on confidence bounds, over good answers alone."""
+    if load.summary:
+        return _judge_summary(load, evidence)
     service = target.services[load.service]
     loaded, noise = undisturbed(
         lambda times: probe.load(load, service, seconds=load.duration_s * times),
@@ -45,9 +49,11 @@ def test_load(load: Load, target: Config, evidence: Evidence) -> None:
     )
     _record(load, loaded, evidence)
     with evidence.attempt():
-        _judge_errors(load, loaded, noise, evidence)
+        failed, count = loaded.failed, len(loaded.asked)
+        source, problems = loaded.source, loaded.problems
+        _judge_errors(load, failed, count, source, noise, evidence, problems)
     if evidence.failures:
-        return  # what fails fast makes the good answers faster, and proves nothing
+        return None  # what fails fast makes the good answers faster, and proves nothing
     for q, most, key in _percentiles(load):
         with evidence.attempt():
             limit = at_most(most, load.deciding(key))
@@ -56,6 +62,30 @@ def test_load(load: Load, target: Config, evidence: Evidence) -> None:
         limit = at_least(load.min_per_s, load.deciding("min_per_s"))
         rate, each_s = _per_second(loaded), _each_s(loaded)
         judge_rate(evidence, "throughput", rate, each_s, limit, noise)
+    return None
+
+
+def _judge_summary(load: Load, evidence: Evidence) -> None:
+    """What another tool saw: its percentiles have no bounds, the number of failures has."""
+    seen = summaries.read(load)
+    source = f"{load.tool}: {load.summary}"
+    with evidence.attempt():
+        _judge_errors(load, seen.failed, seen.requests, source, SILENCE, evidence)
+    if evidence.failures:
+        return
+    for q, most, key in _percentiles(load):
+        with evidence.attempt():
+            name = f"p{100 * q:g}"
+            value = seen.p95_ms if key == "max_p95_ms" else seen.p99_ms
+            if value is None:
+                raise NoData(f"the summary has no {name}", where=source)
+            latency = Measurement(f"{name} latency", value, "ms", source, samples=seen.requests)
+            evidence.judge(name, latency, at_most(most, load.deciding(key)))
+    if load.min_per_s:
+        rate = Measurement(
+            "good answers a second", seen.good_per_s, "requests/s", source, samples=seen.requests
+        )
+        evidence.judge("throughput", rate, at_least(load.min_per_s, load.deciding("min_per_s")))
 
 
 def _percentiles(load: Load) -> Iterator[tuple[float, float, str]]:
@@ -75,7 +105,9 @@ def _each_s(loaded: Loaded) -> float:
 
 def _keeps(load: Load, loaded: Loaded, noise: Noise) -> Iterator[bool | None]:
     """Whether each objective is kept; None where it cannot be told."""
-    yield SILENCE.keeps(_failing(load, loaded), 0)  # noise fails no request
+    yield SILENCE.keeps(
+        _failing(load, loaded.failed, len(loaded.asked)), 0
+    )  # noise fails no request
     if not loaded.good:
         return
     for q, most, _ in _percentiles(load):
@@ -84,13 +116,18 @@ def _keeps(load: Load, loaded: Loaded, noise: Noise) -> Iterator[bool | None]:
         yield noise.keeps_rate(loaded.good_per_s, load.min_per_s, _each_s(loaded))
 
 
-def _failing(load: Load, loaded: Loaded) -> Bounds:
+def _failing(load: Load, failed: int, count: int) -> Bounds:
     """Bounds of the quantile at the error budget, of 1 for a failed request and 0 for a good one.
 
     At most the agreed share fails exactly if this quantile is 0.
     """
-    missed = [float(bool(one.problem)) for one in loaded.asked]
-    return percentile_bounds(missed, 1 - load.max_error_ratio)
+    lower, upper = bound_ranks(count, 1 - load.max_error_ratio)
+    good = count - failed
+    return Bounds(
+        None if lower is None else float(lower > good),
+        failed / count,
+        None if upper is None else float(upper > good),
+    )
 
 
 def _record(load: Load, loaded: Loaded, evidence: Evidence) -> None:
@@ -112,21 +149,26 @@ def _record(load: Load, loaded: Loaded, evidence: Evidence) -> None:
     )
 
 
-def _judge_errors(load: Load, loaded: Loaded, noise: Noise, evidence: Evidence) -> None:
-    count = len(loaded.asked)
-    ratio = Measurement(
-        "failed requests", loaded.failed / count, "ratio", loaded.source, samples=count
-    )
-    if SILENCE.keeps(_failing(load, loaded), 0) is None:
+def _judge_errors(
+    load: Load,
+    failed: int,
+    count: int,
+    source: str,
+    noise: Noise,
+    evidence: Evidence,
+    problems: str = "",
+) -> None:
+    ratio = Measurement("failed requests", failed / count, "ratio", source, samples=count)
+    if SILENCE.keeps(_failing(load, failed, count), 0) is None:
         evidence.record(ratio)
-        seen = f"{loaded.failed} of {count} requests failed, limit {load.max_error_ratio:.3g}"
+        seen = f"{failed} of {count} requests failed, limit {load.max_error_ratio:.3g}"
         raise indistinct(seen, noise, _CLEARER)
     evidence.judge(
         "errors",
         ratio,
         at_most(load.max_error_ratio, load.deciding("max_error_ratio")),
-        loaded.problems,
-        says=f"{loaded.failed} of {count} requests failed ({loaded.failed / count:.3g})",
+        problems,
+        says=f"{failed} of {count} requests failed ({failed / count:.3g})",
     )
 
 

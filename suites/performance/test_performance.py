@@ -6,6 +6,7 @@ from itertools import chain, repeat
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from readiness import Evidence, at_least, at_most, check, equal_to
+from readiness.areas.performance.baseline import Comparison, comparison
 from readiness.areas.performance.config import Ingest, Query, WritePath
 from readiness.areas.performance.ingest import copy_rate, write_rate
 from readiness.areas.performance.judging import Times, every, judge_percentile, judge_rate
@@ -92,8 +93,8 @@ def _judge_application(
 
 @check(
     "performance.query-latency",
-    title="The query answers within its promised p95, without stalls",
-    failure_title="The query is slower than promised, or stalls",
+    title="The query answers within its promised p95, without stalls, as fast as before",
+    failure_title="The query is slower than promised or before, or stalls",
     each="query",
     severity="blocker",
     effect="load",
@@ -108,23 +109,29 @@ def _judge_application(
     It waits for another session's lock:
       select pid, state, wait_event, query from pg_stat_activity where wait_event_type = 'Lock';
     If it became slow with this release, roll back first and investigate afterwards.""",
-    judgements=("p95", "stall"),
+    judgements=("p95", "stall", "regression"),
 )
-def test_query_latency(query: Query, evidence: Evidence, benchmark: BenchmarkFixture) -> None:
+def test_query_latency(
+    query: Query, target: Config, evidence: Evidence, benchmark: BenchmarkFixture
+) -> None:
     """Judged on confidence bounds, so that the same system gets the same answer."""
     benchmark.group = "query latency"
     benchmark.name = query.name
     # A benchmark measures once: each attempt after the first has a copy of the unused one.
     unused = copy(benchmark)
     benchmarks = chain([benchmark], map(copy, repeat(unused)))
+    compared = comparison(target, "performance.query-latency", query)
     times, noise = undisturbed(
         lambda longer: _times(query.longer(longer), next(benchmarks)),
-        lambda found, noise: _keeps(found, query, noise),
+        lambda found, noise: _keeps(found, query, compared, noise),
         evidence,
     )
     limit = at_most(query.max_p95_ms, query.deciding("max_p95_ms"))
     with evidence.attempt():
         judge_percentile(evidence, 0.95, times, limit, noise, _CLEARER)
+    if compared:
+        with evidence.attempt():
+            compared.judge(evidence, times, noise)
     limit = at_most(query.max_stall_ms, query.deciding("max_stall_ms"))
     judge_time(evidence, "stall", times.slowest, limit, noise, q=1.0)
 
@@ -134,11 +141,12 @@ def _times(query: Query, benchmark: BenchmarkFixture) -> Times:
         return execution.times(_measure(benchmark, execution))
 
 
-def _keeps(times: Times, query: Query, noise: Noise) -> bool | None:
+def _keeps(times: Times, query: Query, compared: Comparison | None, noise: Noise) -> bool | None:
     return every(
         (
             times.keeps(0.95, query.max_p95_ms, noise),
             noise.keeps_time(max(times.ms), query.max_stall_ms, q=1.0),
+            compared is None or compared.keeps(times, noise),
         )
     )
 

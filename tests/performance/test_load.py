@@ -213,7 +213,7 @@ def test_what_is_too_close_to_call_is_an_error(
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"requests": None}, "either `requests` or `locustfile` is needed"),
+        ({"requests": None}, "one of `requests`, `locustfile` and `summary` is needed"),
         ({"rate": None}, "is missing; it is required with `requests`"),
         ({"requests": None, "rate": None, "locustfile": "a.py"}, "required with `locustfile`"),
         ({"duration_s": 2}, "299 are needed"),

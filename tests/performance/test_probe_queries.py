@@ -11,6 +11,7 @@ import pytest
 from readiness import Evidence
 from readiness.areas.performance.config import Query
 from readiness.areas.performance.queries import running
+from readiness.config.models import Config
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, TookTooLong
 from readiness.model.evidence import CheckFailed, Outcome
 from readiness.model.secrets import Dsn
@@ -47,7 +48,9 @@ def _query(dsn: Dsn, sql: str, **more: Any) -> Query:
 
 def _judge(query: Query, benchmark: Benchmark | None = None) -> tuple[Outcome, Evidence]:
     evidence = Evidence()
-    suite.test_query_latency(query, evidence, benchmark or Benchmark())  # type: ignore[arg-type]
+    config = Config.model_validate({"target": {"name": "it"}})
+    benchmark = benchmark or Benchmark()
+    suite.test_query_latency(query, config, evidence, benchmark)  # type: ignore[arg-type]
     return evidence.conclude(), evidence
 
 

@@ -48,8 +48,11 @@ def _endpoints(config: Config) -> Iterator[Mistake]:
 
 def _contradictions(load: Load) -> Iterator[tuple[str, str, str]]:
     """Key, mistake and remedy of what does not fit together."""
-    if bool(load.requests) == bool(load.locustfile):
-        yield "requests", "either `requests` or `locustfile` is needed", "keep one of the two"
+    if sum(map(bool, (load.requests, load.locustfile, load.summary))) != 1:
+        what = "one of `requests`, `locustfile` and `summary` is needed"
+        yield "requests", what, "keep one of them"
+    elif bool(load.summary) != bool(load.tool):
+        yield "tool", "`summary` and `tool` belong together", "set both, or neither"
     elif load.requests and not load.rate:
         yield "rate", "is missing; it is required with `requests`", "set the declared peak"
     elif load.locustfile and not load.users:

@@ -105,6 +105,9 @@ class LoadRequest(Request):
     weight: Count = Field(1, description="its share of the requests, against the other weights")
 
 
+LoadTool = Literal["k6", "vegeta", "gatling", "wrk2"]
+
+
 class Load(Model):
     """A realistic load with its service level objectives."""
 
@@ -120,6 +123,11 @@ class Load(Model):
         None, description="instead of `requests`: a locustfile, whose users decide when they send"
     )
     users: Count | None = Field(None, description="users of the locustfile; required with it")
+    summary: File | None = Field(
+        None, description="instead of both: what another tool wrote about a load that it sent"
+    )
+    tool: LoadTool | None = Field(None, description="the tool that wrote it; required with it")
+    max_age_h: Positive = Field(24, description="hours; an older summary is not judged")
     processes: Count = Field(1, description="processes of locust that share the load")
     duration_s: Positive = Field(30, description="seconds that are judged, after the warm-up")
     warm_up_s: Annotated[float, Field(ge=0)] = Field(
@@ -145,6 +153,20 @@ class Load(Model):
         return max(map(fewest_samples, quantiles))
 
 
+class Baseline(Model):
+    """Compare the medians of queries and endpoints with those of earlier runs."""
+
+    records: File = Field(
+        ...,
+        description="folder of earlier records, as `reports/history`; the last five READY ones"
+        " under the same conditions are the baseline",
+    )
+    max_ratio: Annotated[float, Field(gt=1)] = Field(
+        1.2, description="slowest median, as a multiple of the baseline's"
+    )
+    min_ms: Positive = Field(5, description="milliseconds; a smaller difference is none")
+
+
 class Performance(Model):
     """Performance baselines."""
 
@@ -157,6 +179,7 @@ class Performance(Model):
     endpoints: Annotated[list[Endpoint], Field(min_length=1)] = Field(
         default=[], description="endpoints with a promised latency, as [[performance.endpoints]]"
     )
+    baseline: Baseline | None = Field(None, description="compare with earlier runs")
     load: Annotated[list[Load], Field(min_length=1)] = Field(
         default=[], description="loads with objectives, as [[performance.load]]"
     )
