@@ -45,6 +45,8 @@ class Stalling(ThreadingHTTPServer):
     """Answers at once, but stands still once for a known time."""
 
     daemon_threads = True
+    # All that arrive during the stall; the kernel drops what the default of 5 does not hold.
+    request_queue_size = 1024
 
     def __init__(self) -> None:
         self.first: float | None = None
