@@ -44,7 +44,7 @@ def test_load(load: Load, target: Config, evidence: Evidence) -> None:
     service = target.services[load.service]
     loaded, noise = undisturbed(
         lambda times: probe.load(load, service, seconds=load.duration_s * times),
-        lambda found, noise: every(_keeps(load, found, noise)),
+        lambda found, noise: _clearly(load, found, noise),
         evidence,
     )
     _record(load, loaded, evidence)
@@ -54,6 +54,8 @@ def test_load(load: Load, target: Config, evidence: Evidence) -> None:
         _judge_errors(load, failed, count, source, noise, evidence, problems)
     if evidence.failures:
         return None  # what fails fast makes the good answers faster, and proves nothing
+    if _clearly(load, loaded, noise) is None and (problem := probe.starved(load, loaded)):
+        raise probe.bottleneck(load, problem)
     for q, most, key in _percentiles(load):
         with evidence.attempt():
             limit = at_most(most, load.deciding(key))
@@ -103,13 +105,18 @@ def _each_s(loaded: Loaded) -> float:
     return sum(loaded.good) / max(1, len(loaded.good)) / 1000
 
 
+def _clearly(load: Load, loaded: Loaded, noise: Noise) -> bool | None:
+    """Whether all objectives are kept; None if that cannot be told."""
+    failing = _failing(load, loaded.failed, len(loaded.asked))
+    good = SILENCE.keeps(failing, 0)  # neither noise nor a slow generator fails a request
+    if not good or not loaded.good:
+        return good
+    kept = every(_keeps(load, loaded, noise))
+    return None if kept is False and probe.starved(load, loaded) else kept
+
+
 def _keeps(load: Load, loaded: Loaded, noise: Noise) -> Iterator[bool | None]:
-    """Whether each objective is kept; None where it cannot be told."""
-    yield SILENCE.keeps(
-        _failing(load, loaded.failed, len(loaded.asked)), 0
-    )  # noise fails no request
-    if not loaded.good:
-        return
+    """Whether each objective of good answers is kept."""
     for q, most, _ in _percentiles(load):
         yield _good(loaded).keeps(q, most, noise)
     if load.min_per_s:
