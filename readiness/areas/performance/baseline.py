@@ -168,6 +168,7 @@ def conditions_of(config: Config, subject: Query | Endpoint) -> str:
             f"machine {platform.machine()}, {os.cpu_count()} x {_processor()}",
             f"kernel {platform.release()}",
             server,
+            f"environment {config.target.environment}",
             f"profile {profile if isinstance(profile, str) else ', '.join(profile)}",
             f"declared {hashlib.sha256(declared.encode()).hexdigest()[:8]}",
         )
@@ -218,7 +219,7 @@ def _orders(m: int, n: int, u: int) -> int:
 def _server(query: Query) -> str:
     with connect(query.dsn, timeout_s=query.budget_s) as connection:
         [(version, settings)] = fetch(connection, _SERVER)
-    return f"PostgreSQL {version}, settings {settings}"
+    return f"PostgreSQL {version} at {query.dsn.address}, settings {settings}"
 
 
 @cache
