@@ -99,6 +99,7 @@ def judge_time(
     key: str,
     taken: Measurement,
     limit: Limit,
+    fastest_ms: float,
     noise: Noise,
     q: float = USUAL,
 ) -> None:
@@ -109,13 +110,14 @@ def judge_time(
         key: its key.
         taken: the time.
         limit: the most that it may be.
+        fastest_ms: the fastest time of the same sample.
         noise: what it was measured beside.
         q: the quantile that it is of a sample.
 
     Raises:
         CouldNotMeasure: it misses by no more than the noise explains.
     """
-    if noise.keeps_time(float(taken.value), float(limit.value), q) is None:
+    if noise.keeps_time(float(taken.value), float(limit.value), fastest_ms, q) is None:
         evidence.record(taken)
         raise indistinct(f"{taken}, limit {limit.value:g} ms", noise)
     evidence.judge(key, taken, limit)

@@ -96,7 +96,7 @@ def _asked(service: Service, path: str, evidence: Evidence) -> tuple[Endpoint, N
         # A busy machine excuses a latency, but never a status.
         if not found.is_well:
             return False
-        return noise.keeps_time(found.median_ms, service.health_max_ms)
+        return noise.keeps_time(found.median_ms, service.health_max_ms, found.fastest_ms)
 
     return undisturbed(lambda _: health.endpoint(service, path), keeps, evidence)
 
@@ -139,7 +139,7 @@ def _judge_answers(endpoint: Endpoint, noise: Noise, service: Service, evidence:
     if answered:
         limit = at_most(service.health_max_ms, service.deciding("health_max_ms"))
         with evidence.attempt():
-            judge_time(evidence, "latency", endpoint.latency(), limit, noise)
+            judge_time(evidence, "latency", endpoint.latency(), limit, endpoint.fastest_ms, noise)
     return answered
 
 

@@ -72,7 +72,7 @@ def test_user_paths(service: Service, evidence: Evidence) -> None:
 def _judge_path(service: Service, taken: UserPath, evidence: Evidence) -> None:
     asked, noise = undisturbed(
         lambda _: health.endpoint(service, taken.path),
-        lambda found, noise: noise.keeps_time(found.median_ms, taken.max_ms),
+        lambda found, noise: noise.keeps_time(found.median_ms, taken.max_ms, found.fastest_ms),
         evidence,
     )
     good, every = asked.times(taken.status), len(asked.answers)
@@ -92,7 +92,7 @@ def _judge_path(service: Service, taken: UserPath, evidence: Evidence) -> None:
         says=f"{taken.path} answers {taken.status} without the text {lacking.value!r}",
     )
     limit = at_most(taken.max_ms, taken.deciding("max_ms"))
-    judge_time(evidence, "latency", asked.latency(), limit, noise)
+    judge_time(evidence, "latency", asked.latency(), limit, asked.fastest_ms, noise)
 
 
 @check(

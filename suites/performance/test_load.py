@@ -62,8 +62,8 @@ def test_load(load: Load, target: Config, evidence: Evidence) -> None:
             judge_percentile(evidence, q, _good(loaded), limit, noise, _CLEARER)
     if load.min_per_s:
         limit = at_least(load.min_per_s, load.deciding("min_per_s"))
-        rate, each_s = _per_second(loaded), _each_s(loaded)
-        judge_rate(evidence, "throughput", rate, each_s, limit, noise)
+        rate, each_s, fastest_s = _per_second(loaded), _each_s(loaded), min(loaded.good) / 1000
+        judge_rate(evidence, "throughput", rate, each_s, fastest_s, limit, noise)
     return None
 
 
@@ -108,7 +108,7 @@ def _each_s(loaded: Loaded) -> float:
 def _clearly(load: Load, loaded: Loaded, noise: Noise) -> bool | None:
     """Whether all objectives are kept; None if that cannot be told."""
     failing = _failing(load, loaded.failed, len(loaded.asked))
-    good = SILENCE.keeps(failing, 0)  # neither noise nor a slow generator fails a request
+    good = SILENCE.keeps(failing, 0, 0)  # neither noise nor a slow generator fails a request
     if not good or not loaded.good:
         return good
     kept = every(_keeps(load, loaded, noise))
@@ -120,7 +120,8 @@ def _keeps(load: Load, loaded: Loaded, noise: Noise) -> Iterator[bool | None]:
     for q, most, _ in _percentiles(load):
         yield _good(loaded).keeps(q, most, noise)
     if load.min_per_s:
-        yield noise.keeps_rate(loaded.good_per_s, load.min_per_s, _each_s(loaded))
+        fastest_s = min(loaded.good) / 1000
+        yield noise.keeps_rate(loaded.good_per_s, load.min_per_s, _each_s(loaded), fastest_s)
 
 
 def _failing(load: Load, failed: int, count: int) -> Bounds:
@@ -166,7 +167,7 @@ def _judge_errors(
     problems: str = "",
 ) -> None:
     ratio = Measurement("failed requests", failed / count, "ratio", source, samples=count)
-    if SILENCE.keeps(_failing(load, failed, count), 0) is None:
+    if SILENCE.keeps(_failing(load, failed, count), 0, 0) is None:
         evidence.record(ratio)
         seen = f"{failed} of {count} requests failed, limit {load.max_error_ratio:.3g}"
         raise indistinct(seen, noise, _CLEARER)

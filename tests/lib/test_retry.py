@@ -44,8 +44,10 @@ def judged(machine: Machine, *values: float | CouldNotMeasure) -> tuple[Outcome,
         return value
 
     evidence = Evidence()
-    taken, noise = undisturbed(measure, lambda value, noise: noise.keeps_time(value, 100), evidence)
-    judge_time(evidence, "it", Measurement("it", taken, "ms", "test"), at_most(100), noise)
+    taken, noise = undisturbed(
+        measure, lambda value, noise: noise.keeps_time(value, 100, 1), evidence
+    )
+    judge_time(evidence, "it", Measurement("it", taken, "ms", "test"), at_most(100), 1, noise)
     return evidence.conclude(), evidence
 
 

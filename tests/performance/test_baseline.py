@@ -120,7 +120,7 @@ def test_small_differences_are_none_however_certain(config: Config, stored: Stor
 
 @pytest.mark.parametrize(
     ("ms", "noise"),
-    [((40, 45, 70, 75, 80), SILENCE), ((70, 70, 70, 70, 70), Noise(0.002, 0.002, 0.0))],
+    [((40, 45, 70, 75, 80), SILENCE), ((50, 70, 70, 71, 71), Noise(0.002, 0.002, 0.0))],
 )
 def test_what_chance_or_noise_explain_is_an_error(
     config: Config, stored: Stored, ms: tuple[float, ...], noise: Noise

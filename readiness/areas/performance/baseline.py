@@ -81,7 +81,8 @@ class Comparison:
         if not self.earlier or statistics.median(found) <= self.most_ms:
             return True
         # The noise of now explains a part; that of then made the baseline slower, not faster.
-        own = [1000 * noise.own(ms / 1000) for ms in found]
+        fastest = min(times.ms) / 1000
+        own = [1000 * noise.own(ms / 1000, fastest) for ms in found]
         least = least_ratio(self.earlier, own)
         is_sure = least is not None and least > 1 and statistics.median(own) > self.most_ms
         return False if is_sure else None

@@ -51,7 +51,7 @@ class Times:
 
     def keeps(self, q: float, most_ms: float, noise: Noise) -> bool | None:
         """Whether a percentile keeps its limit; None if that cannot be told."""
-        return noise.keeps(self.bounds(q), most_ms, q)
+        return noise.keeps(self.bounds(q), most_ms, min(self.ms), q)
 
     def figure(self, name: str, value: float) -> Measurement:
         """A figure of these times, with their distribution."""
@@ -120,6 +120,7 @@ def judge_rate(
     key: str,
     rate: Measurement,
     each_s: float,
+    fastest_s: float,
     limit: Limit,
     noise: Noise,
     because: str = "",
@@ -131,6 +132,7 @@ def judge_rate(
         key: its key.
         rate: how many a second.
         each_s: how long one operation took: what noise delays as a whole.
+        fastest_s: how long the fastest one took.
         limit: the fewest a second.
         noise: what it was measured beside.
         because: what a miss means.
@@ -138,7 +140,7 @@ def judge_rate(
     Raises:
         CouldNotMeasure: it misses by no more than the noise explains.
     """
-    if noise.keeps_rate(float(rate.value), float(limit.value), each_s) is None:
+    if noise.keeps_rate(float(rate.value), float(limit.value), each_s, fastest_s) is None:
         evidence.record(rate)
         raise indistinct(f"{rate}, limit {limit.value:g}", noise)
     evidence.judge(key, rate, limit, because)
