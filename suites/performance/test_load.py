@@ -6,12 +6,17 @@ from readiness import Evidence, at_least, at_most, check
 from readiness.areas.performance import load as probe
 from readiness.areas.performance import summaries
 from readiness.areas.performance.config import Load
-from readiness.areas.performance.judging import Times, every, judge_percentile, judge_rate
+from readiness.areas.performance.judging import (
+    Failures,
+    Times,
+    every,
+    judge_percentile,
+    judge_rate,
+)
 from readiness.areas.performance.load import Loaded
 from readiness.config.models import Config
 from readiness.lib.noise import SILENCE, Noise
-from readiness.lib.retry import indistinct, undisturbed
-from readiness.lib.sampling import Bounds, bound_ranks
+from readiness.lib.retry import undisturbed
 from readiness.model.errors import NoData
 from readiness.model.measurement import Measurement
 
@@ -49,10 +54,9 @@ def test_load(load: Load, target: Config, evidence: Evidence) -> None:
     )
     _record(load, loaded, evidence)
     with evidence.attempt():
-        failed, count = loaded.failed, len(loaded.asked)
-        source, problems = loaded.source, loaded.problems
-        _judge_errors(load, failed, count, source, noise, evidence, problems)
-    if evidence.failures:
+        limit = at_most(load.max_error_ratio, load.deciding("max_error_ratio"))
+        _failures(load, loaded, noise).judge(evidence, limit, noise, _CLEARER)
+    if evidence.failures or not loaded.good:
         return None  # what fails fast makes the good answers faster, and proves nothing
     if _clearly(load, loaded, noise) is None and (problem := probe.starved(load, loaded)):
         raise probe.bottleneck(load, problem)
@@ -71,8 +75,10 @@ def _judge_summary(load: Load, evidence: Evidence) -> None:
     """What another tool saw: its percentiles have no bounds, the number of failures has."""
     seen = summaries.read(load)
     source = f"{load.tool}: {load.summary}"
+    failures = Failures(seen.failed, seen.failed, seen.requests, source)
     with evidence.attempt():
-        _judge_errors(load, seen.failed, seen.requests, source, SILENCE, evidence)
+        limit = at_most(load.max_error_ratio, load.deciding("max_error_ratio"))
+        failures.judge(evidence, limit, SILENCE, _CLEARER)
     if evidence.failures:
         return
     for q, most, key in _percentiles(load):
@@ -107,8 +113,7 @@ def _each_s(loaded: Loaded) -> float:
 
 def _clearly(load: Load, loaded: Loaded, noise: Noise) -> bool | None:
     """Whether all objectives are kept; None if that cannot be told."""
-    failing = _failing(load, loaded.failed, len(loaded.asked))
-    good = SILENCE.keeps(failing, 0, 0)  # neither noise nor a slow generator fails a request
+    good = _failures(load, loaded, noise).keeps(load.max_error_ratio)
     if not good or not loaded.good:
         return good
     kept = every(_keeps(load, loaded, noise))
@@ -124,18 +129,14 @@ def _keeps(load: Load, loaded: Loaded, noise: Noise) -> Iterator[bool | None]:
         yield noise.keeps_rate(loaded.good_per_s, load.min_per_s, _each_s(loaded), fastest_s)
 
 
-def _failing(load: Load, failed: int, count: int) -> Bounds:
-    """Bounds of the quantile at the error budget, of 1 for a failed request and 0 for a good one.
-
-    At most the agreed share fails exactly if this quantile is 0.
-    """
-    lower, upper = bound_ranks(count, 1 - load.max_error_ratio)
-    good = count - failed
-    return Bounds(
-        None if lower is None else float(lower > good),
-        failed / count,
-        None if upper is None else float(upper > good),
-    )
+def _failures(load: Load, loaded: Loaded, noise: Noise) -> Failures:
+    """What failed after waiting longer than the objective may have waited for this machine."""
+    fastest_s = min(loaded.good, default=0.0) / 1000
+    agreed_s = load.max_p95_ms / 1000
+    times_s = [one.took_ms / 1000 for one in loaded.asked if one.problem]
+    certain = sum(s <= agreed_s or noise.own(s, fastest_s) > agreed_s for s in times_s)
+    count = len(loaded.asked)
+    return Failures(loaded.failed, certain, count, loaded.source, loaded.problems)
 
 
 def _record(load: Load, loaded: Loaded, evidence: Evidence) -> None:
@@ -154,29 +155,6 @@ def _record(load: Load, loaded: Loaded, evidence: Evidence) -> None:
             samples=len(loaded.asked),
             course=probe.course(loaded, load.max_p95_ms),
         )
-    )
-
-
-def _judge_errors(
-    load: Load,
-    failed: int,
-    count: int,
-    source: str,
-    noise: Noise,
-    evidence: Evidence,
-    problems: str = "",
-) -> None:
-    ratio = Measurement("failed requests", failed / count, "ratio", source, samples=count)
-    if SILENCE.keeps(_failing(load, failed, count), 0, 0) is None:
-        evidence.record(ratio)
-        seen = f"{failed} of {count} requests failed, limit {load.max_error_ratio:.3g}"
-        raise indistinct(seen, noise, _CLEARER)
-    evidence.judge(
-        "errors",
-        ratio,
-        at_most(load.max_error_ratio, load.deciding("max_error_ratio")),
-        problems,
-        says=f"{failed} of {count} requests failed ({failed / count:.3g})",
     )
 
 

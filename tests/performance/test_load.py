@@ -14,6 +14,8 @@ from readiness.areas.performance.config import Load
 from readiness.areas.performance.load import Asked, Loaded
 from readiness.config.base.tables import Service
 from readiness.config.models import Config
+from readiness.lib import retry
+from readiness.lib.noise import Noise, Watch
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.evidence import CheckFailed, Evidence, Outcome
 from readiness.model.secrets import Interpolated
@@ -223,6 +225,24 @@ def test_what_is_too_close_to_call_is_an_error(
 ) -> None:
     with pytest.raises(CouldNotMeasure, match=says):
         judged(times, problems).conclude()
+
+
+CROWDED = Noise(usual_s=0.001, worst_s=0.028, lost=0.98)
+
+
+def test_failures_after_a_wait_that_noise_explains_are_an_error(
+    judged: Callable[..., Evidence], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy machine keeps the requests of a healthy service waiting for its pool."""
+    monkeypatch.setattr(Watch, "seen", lambda _: CROWDED)
+    monkeypatch.setattr(retry, "_await_quiet", lambda: None)
+    failing = ["status 503"] * 40 + [""] * 360
+    with pytest.raises(CouldNotMeasure, match="40 of 400 requests failed"):
+        judged([2500.0] * 40 + [10.0] * 360, failing).conclude()
+    with pytest.raises(CouldNotMeasure, match="400 of 400 requests failed"):
+        judged([2500.0] * 400, ["no answer in time"] * 400, min_per_s=40).conclude()
+    with pytest.raises(CheckFailed, match="40 of 400 requests failed"):
+        judged([12.0] * 40 + [10.0] * 360, failing).conclude()
 
 
 @pytest.mark.parametrize(

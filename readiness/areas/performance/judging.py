@@ -6,7 +6,13 @@ from typing import Final
 
 from readiness.lib.noise import Noise
 from readiness.lib.retry import indistinct
-from readiness.lib.sampling import Bounds, fewest_samples, percentile_bounds, quantile_points
+from readiness.lib.sampling import (
+    Bounds,
+    bound_ranks,
+    fewest_samples,
+    percentile_bounds,
+    quantile_points,
+)
 from readiness.model.evidence import Evidence
 from readiness.model.measurement import Limit, Measurement
 
@@ -70,6 +76,51 @@ class Times:
         return Measurement(
             "slowest execution", max(self.ms), "ms", self.source, samples=len(self.ms)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """The failed requests of a load.
+
+    Attributes:
+        failed: how many failed.
+        certain: how many of them noise cannot explain.
+        count: how many requests there were.
+        source: what they were.
+        problems: the most frequent ways to fail.
+    """
+
+    failed: int
+    certain: int
+    count: int
+    source: str
+    problems: str = ""
+
+    def keeps(self, most_ratio: float) -> bool | None:
+        """Whether at most that share of requests fails; None if that cannot be told.
+
+        It does exactly if the quantile at 1 - share, of 1 for a failed request and 0 for a good
+        one, is 0: its bounds are ranks among the good ones, or not.
+        """
+        lower, upper = bound_ranks(self.count, 1 - most_ratio)
+        if upper is not None and upper <= self.count - self.failed:
+            return True
+        return False if lower is not None and lower > self.count - self.certain else None
+
+    def judge(self, evidence: Evidence, limit: Limit, noise: Noise, remedy: str) -> None:
+        """Judge them by the key `errors`.
+
+        Raises:
+            CouldNotMeasure: neither chance nor noise can be excluded.
+        """
+        ratio = Measurement(
+            "failed requests", self.failed / self.count, "ratio", self.source, samples=self.count
+        )
+        seen = f"{self.failed} of {self.count} requests failed ({self.failed / self.count:.3g})"
+        if self.keeps(float(limit.value)) is None:
+            evidence.record(ratio)
+            raise indistinct(f"{seen}, limit {limit.value:.3g}", noise, remedy)
+        evidence.judge("errors", ratio, limit, self.problems, says=seen)
 
 
 def every(states: Iterable[bool | None]) -> bool | None:
