@@ -1,8 +1,5 @@
 """What all observing checks of a database take where it has 2,000 tables and 10,000 indexes.
 
-And the locks that they hold at most beside an application, where 3,000 tables, 15,000 indexes and
-default settings leave too few for all of them, and the entries of pg_stat_statements they evict.
-
 PYTHONPATH=. python benchmarks/bench_database.py [TABLES]
 """
 
@@ -15,19 +12,15 @@ from typing import Final
 
 import psycopg
 
-from readiness.areas.backup.manifest import write_backup
 from readiness.areas.database.probes import counters
 from readiness.areas.database.reference import past
-from readiness.areas.schema import manifest as schema_manifest
 from readiness.config.loading import load
 from readiness.lib import postgres
-from readiness.lib.postgres.batches import Room
 from readiness.model.record import CheckResult
 from readiness.model.secrets import Dsn
 from readiness.run.progress import Silent
 from readiness.run.supervisor import Options, run
 from readiness.servers.postgres import SCRATCH, PrivatePostgres
-from tests.support import crowded_database
 
 DEMANDED_S: Final = 10.0
 SNAPSHOT_S: Final = 2.0
@@ -47,7 +40,6 @@ dsn = "${{DSN}}"
 [databases.large.history]
 path = '{path}'
 """
-_DEFAULT_LOCKS: Final = 64
 
 
 def main(tables: int = 2000) -> int:
@@ -69,43 +61,7 @@ def main(tables: int = 2000) -> int:
         f"{total_s:8.2f} s  {len(found)} checks of {tables} tables and {tables * INDEXES} indexes,"
         f" demanded {DEMANDED_S:g} s"
     )
-    harmless = beside_an_application()
-    return 0 if total_s <= DEMANDED_S and taken_s <= SNAPSHOT_S and harmless else 1
-
-
-def beside_an_application(tables: int = 3000) -> bool:
-    """Whether an application saw no error while all checks of the database and schema ran."""
-    most = Room(_DEFAULT_LOCKS, sessions=100, taken=0)
-    with (
-        tempfile.TemporaryDirectory() as name,
-        PrivatePostgres.start(
-            Path(name) / "postgres", settings=crowded_database.settings(_DEFAULT_LOCKS)
-        ) as server,
-    ):
-        folder, manifest = Path(name), Path(name) / "schema.json"
-        began = time.monotonic()
-        crowded_database.fill(server, tables)
-        filled_s = time.monotonic() - began
-        dsn = server.dsn(user=crowded_database.MONITOR, password=crowded_database.PASSWORD)
-        with crowded_database.application(server.dsn(), tables) as beside:
-            schema_manifest.save(Dsn(dsn), manifest, timeout_s=60)
-            config = crowded_database.CONFIG.format(manifest=manifest)
-            found = judged(folder, dsn, config, ("database", "schema"))
-        evicted = crowded_database.evictions(server)
-        with crowded_database.application(server.dsn(), tables) as dumped:
-            write_backup(server.dsn(), folder)
-    print(
-        f"{filled_s:8.2f} s  to make {tables} tables and {tables * INDEXES} indexes\n"
-        f"{beside.together:8} locks at most, of {most.all}; demanded {most.alone},"
-        f" during {len(found)} checks\n"
-        f"{beside.transactions:8} transactions of the application, {len(beside.errors)} failed\n"
-        f"{evicted:8} evictions of pg_stat_statements, which has {crowded_database.ENTRIES}"
-        " entries; demanded 0\n"
-        f"{dumped.held['pg_dump']:8} locks of pg_dump in a backup,"
-        f" {len(dumped.errors)} failed queries of the application"
-    )
-    harmless = not beside.errors and not dumped.errors and not evicted
-    return harmless and 0 < beside.together <= most.alone
+    return 0 if total_s <= DEMANDED_S and taken_s <= SNAPSHOT_S else 1
 
 
 def fill(server: PrivatePostgres, tables: int) -> None:

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,11 @@ def files() -> Iterator[Path]:
         yield from sorted((ROOT / place).rglob("*.py"))
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def dotted(path: Path) -> str:
     name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     return f"readiness.{name}" if name.startswith("fixtures") else name
@@ -79,7 +85,7 @@ def area(module: str) -> str:
 
 
 def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         yield from imports_of(node)
 
 
@@ -90,11 +96,14 @@ def imports_of(node: ast.AST) -> Iterator[str]:
         yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def arrows() -> Iterator[tuple[str, str]]:
-    for path in files():
-        if "fixtures" in path.relative_to(ROOT).parts[1:]:
-            continue  # the link in the package
-        yield from ((dotted(path), name) for name in imports(path))
+@cache
+def arrows() -> list[tuple[str, str]]:
+    return [
+        (dotted(path), name)
+        for path in files()
+        if "fixtures" not in path.relative_to(ROOT).parts[1:]  # the link in the package
+        for name in imports(path)
+    ]
 
 
 def is_allowed(source: str, target: str) -> bool:
@@ -125,7 +134,7 @@ def test_a_suite_needs_the_reference_system_for_types_only() -> None:
     wrong = [
         f"{dotted(path)} -> {name}"
         for path in sorted((ROOT / "suites").rglob("*.py"))
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        for node in parsed(path).body
         for name in imports_of(node)
         if room(name) == "reference"
     ]
@@ -137,7 +146,7 @@ def test_what_a_module_runs_is_its_last_statement() -> None:
     early = [
         path.relative_to(ROOT).as_posix()
         for path in files()
-        for node in ast.parse(path.read_text(encoding="utf-8")).body[:-1]
+        for node in parsed(path).body[:-1]
         if isinstance(node, ast.If) and "__name__" in ast.dump(node.test)
     ]
     assert early == []

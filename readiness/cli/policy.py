@@ -11,7 +11,8 @@ import click
 from readiness.cli import signing
 from readiness.cli.output import emit
 from readiness.config.base.tables import Signoff
-from readiness.config.loading import Loaded, configured, locate
+from readiness.config.finding import locate
+from readiness.config.loading import Loaded, configured
 from readiness.config.subjects import subjects
 from readiness.config.values import show as shown
 from readiness.lib import bundle, signoffs

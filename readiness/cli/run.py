@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import click
 
 from readiness.cli.terminal import colored, in_ci, width
-from readiness.config.loading import locate
+from readiness.config.finding import PROJECT_FILE, locate
 from readiness.model.check import Effect
 from readiness.model.errors import UsageError
 from readiness.model.record import RunRecord
-from readiness.run.conclude import Ended
+from readiness.run.ending import Ended
 from readiness.run.progress import Progress, choose
 from readiness.run.supervisor import File, Options
 from readiness.run.supervisor import run as judge
@@ -150,7 +150,6 @@ def summary(record: RunRecord, reports: Path) -> str:
 
 def _source(path: Path) -> "Source | None":
     """The lines of the configuration file, for annotations; None outside of the checkout."""
-    from readiness.config.loading import PROJECT_FILE
     from readiness.config.source import scan
     from readiness.config.values import dotted
     from readiness.report.github import Source

@@ -10,7 +10,8 @@ from typing import Final
 
 from readiness.config.base.tables import Signoff
 from readiness.config.crosschecks import signoff_mistakes
-from readiness.config.loading import PROJECT_FILE, examine, read
+from readiness.config.finding import PROJECT_FILE, read
+from readiness.config.loading import examine
 from readiness.config.source import Raw
 from readiness.model.errors import ConfigError, Problem, UsageError
 

@@ -229,15 +229,16 @@ samples = 100
 budget_s = 1
 
 # What customers do at the busiest hour. Short, so that a run ends soon; 30 s are the default.
+# The limits leave room for a laptop or a CI machine that judges other things meanwhile.
 [[performance.load]]
 name = "customers"
 service = "orders"
 rate = 80
 duration_s = 4
 warm_up_s = 0.5
-max_p95_ms = 100
-max_p99_ms = 500
-min_per_s = 70
+max_p95_ms = 500
+max_p99_ms = 2500
+min_per_s = 50
 
 [[performance.load.requests]]
 path = "/api/customers/7/orders"

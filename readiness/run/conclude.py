@@ -3,8 +3,7 @@
 Every run ends here, whether it finished, was killed or was refused.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from readiness.config.base.tables import Config
@@ -24,54 +23,14 @@ from readiness.model.record import (
     load,
 )
 from readiness.model.verdict import judge
-from readiness.report import EvidenceShown, diff, history
+from readiness.report import diff, history
 from readiness.run import decisions
+from readiness.run.ending import Ended, Ending, refused
 from readiness.run.ledger import OR_NOT, Ledger, Planned
 from readiness.run.profile import policy
 
 _MISSED = frozenset({Outcome.FAIL, Outcome.WAIVED})
 _JUDGED = {Outcome.PASS, Outcome.WARN, Outcome.FAIL, Outcome.WAIVED, Outcome.ERROR}
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """What to do with the record.
-
-    Attributes:
-        reports: the folder of the reports and of earlier records.
-        baseline: a record to compare with instead of the latest of the history.
-        record_only: whether to write the record only, without reports.
-        evidence: `findings` leaves the figures of what passed out of the page.
-        environ: environment variables that say whether this is a GitHub Actions job; None: ours.
-    """
-
-    reports: Path
-    baseline: Path | None = None
-    record_only: bool = False
-    evidence: EvidenceShown = "full"
-    environ: Mapping[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a run ended.
-
-    Attributes:
-        code: the exit code.
-        record: the record; None if nothing was judged.
-        refusal: why nothing was judged, or why the reports could not be written.
-        ledger: the ledger of the run.
-    """
-
-    code: int
-    record: RunRecord | None
-    refusal: str
-    ledger: Ledger
-
-
-def refused(refusal: str, ledger: Ledger) -> Ended:
-    """The end of a refused run."""
-    return Ended(ExitCode.NOTHING_JUDGED, None, refusal, ledger)
 
 
 def finish(ledger: Ledger, config: Config, ending: Ending) -> Ended:

@@ -25,7 +25,7 @@ from readiness.model.errors import ReadinessError
 from readiness.model.measurement import now
 from readiness.model.record import RunFacts, Selection, TargetFacts, load
 from readiness.model.secrets import redact
-from readiness.run.conclude import Ended, Ending, finish, refused
+from readiness.run.ending import Ended, Ending, refused
 from readiness.run.gate import Request
 from readiness.run.journal import FILE, REFUSAL, STOPPED, Reader
 from readiness.run.ledger import Ledger
@@ -174,6 +174,8 @@ def _salvage(options: Options, ledger: Ledger, follower: "_Follower", log: str) 
     ledger.apply({"event": "incident", "kind": "killed", "message": message})
     if follower.interrupted:
         ledger.apply({"event": "interrupted"})
+    from readiness.run.conclude import finish  # loads every model: rarely needed here
+
     ending = Ending(
         options.reports, baseline=options.baseline, environ={}, evidence=options.evidence
     )

@@ -287,6 +287,7 @@ def _alertmanager(target: Config) -> Alertmanager:
     - alert: ReadinessCanary
       expr: readiness_canary > 0
       labels: {severity: critical, readiness_probe: '{{ $labels.probe }}'}
+      annotations: {summary: A test of the alerting, runbook_url: 'https://RUNBOOK'}
 Fires, but not handed over: check alert_relabel_configs and the addresses in `alerting:`
     curl -s PROMETHEUS/api/v1/alertmanagers
 Handed over, but not notified: see alerting.delivery.""",

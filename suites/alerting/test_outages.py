@@ -31,6 +31,7 @@ from readiness.model.errors import NoData
 (healthchecks.io, Dead Man's Snitch, or a machine of yours):
     - alert: Watchdog
       expr: vector(1)
+      labels: {severity: none}
     routes:
     - matchers: ['alertname="Watchdog"']
       receiver: dead-mans-switch
@@ -158,6 +159,7 @@ def test_dead_man_calls(
       expr: up == 0
       for: 30s
       labels: {severity: critical}
+      annotations: {summary: '{{ $labels.job }} is down', runbook_url: 'https://RUNBOOK'}
 and `absent(up{job="JOB"})` for what may vanish from the configuration. Check that nothing in
 alert_relabel_configs, inhibit_rules or the routes drops it.
 Still missing after the drill: run `start_source` of [alerting.canary] by hand.""",

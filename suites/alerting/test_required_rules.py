@@ -205,9 +205,13 @@ def _judge_trial(wanted: RequiredRule, watcher: Prometheus, evidence: Evidence) 
     - alert: TargetDown
       expr: up == 0
       for: 2m
+      labels: {severity: critical}
+      annotations: {summary: '{{ $labels.job }} is down', runbook_url: 'https://RUNBOOK'}
     - alert: JobGone
       expr: absent(up{job="NAME"}) or absent(up{job="OTHER"})
       for: 5m
+      labels: {severity: critical}
+      annotations: {summary: '{{ $labels.job }} is gone', runbook_url: 'https://RUNBOOK'}
 Loaded already? promtool runs the rules that select the job while its `up` is 0, and while it has no
 targets; a rule that waits for longer than an hour is too late.""",
     severity="blocker",

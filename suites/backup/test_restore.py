@@ -52,7 +52,7 @@ RestoreOf = Callable[[Backup], AnyRestore]
         grep -E -- '--(no-|section|exclude|enable-row-security)|-x|-t|-n'
       pg_dump leaves out invalid indexes: reindex index concurrently NAME;
     sequences: dump sequences together with their tables; in the restored copy:
-      select setval(pg_get_serial_sequence('TABLE', 'COLUMN'), (select max(COLUMN) from TABLE));
+      select setval('SEQUENCE', (select max(COLUMN) from TABLE));
     large-objects: pg_dump -Fc --large-objects (--blobs before 16); "permission denied":
       grant select on large object NUMBER to ROLE;
     sound, checksums: see whether the source is damaged too, fix it there, make a new backup:

@@ -40,7 +40,7 @@ def test_indexes(database: Database, evidence: Evidence) -> None:
     """Duplicates have the same columns, order, operator classes and predicate.
 
     Use is judged where [databases.NAME.history] is declared, for indexes that serve nothing but
-    speed. Foreign keys without an index are a warning, and judged on large tables only.
+    speed, and no foreign key. Foreign keys without an index are a warning, on large tables only.
     """
     with looking(database) as connection:
         with evidence.attempt():
@@ -151,9 +151,11 @@ def _judge_reach(
 def _judge_foreign_keys(database: Database, found: list[ForeignKey], evidence: Evidence) -> None:
     least = database.indexes.foreign_key_min_rows
     bare = [key for key in found if not key.indexed]
+    # Two keys on the same columns need one index, not one each.
+    first = {(key.table, key.columns): key for key in reversed(bare)}
     large = [
-        f"{key.name} of {key.table} (about {key.rows:,} rows, {size(key.size)})"
-        f" references {key.parent}: {key.statement}"
+        f"{key.name} of {key.table} (about {key.rows:,} rows, {size(key.size)}) references"
+        f" {key.parent}: {_serving(key, first[key.table, key.columns])}"
         for key in bare
         if key.rows >= least
     ]
@@ -162,6 +164,10 @@ def _judge_foreign_keys(database: Database, found: list[ForeignKey], evidence: E
     none_of(evidence, "foreign-keys", name, large, len(found), source, warn_only=True)
     name, small = "Foreign keys without an index, of smaller tables", len(bare) - len(large)
     evidence.record(Measurement(name, small, "count", source))
+
+
+def _serving(key: ForeignKey, first: ForeignKey) -> str:
+    return key.statement if key is first else f"the index for {first.name} serves it, too"
 
 
 @check(

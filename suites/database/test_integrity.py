@@ -27,6 +27,9 @@ A collation changed (a new image, another host): rebuild, then record the new ve
     reindex database concurrently DATABASE;
     alter database DATABASE refresh collation version;   -- PostgreSQL 15 and later
     alter collation NAME refresh version;
+No version is recorded, which neither statement changes: rebuild, then as superuser
+    update pg_collation set collversion = pg_collation_actual_version(oid)
+    where collname = 'NAME';
 On a standby: run it on the same image as the primary; until then, do not fail over to it.
 Checksums are off: stop the server, pg_checksums --enable -D DATA_FOLDER   (20 GB take a minute)
 Checksum failures: distrust the disks, keep old backups, restore on another host, then

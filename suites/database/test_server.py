@@ -151,6 +151,7 @@ def test_version_supported(database: Database, evidence: Evidence) -> None:
     at billions of tries a second. PostgreSQL has deprecated it, and a later release refuses it.""",
     fix="""As superuser; then set the password of each role again, for the old hashes stay:
     alter system set password_encryption = 'scram-sha-256'; select pg_reload_conf();
+    alter role ROLE reset password_encryption;      -- or alter database NAME reset ...
     select rolname from pg_authid where rolpassword like 'md5%';
     https://www.postgresql.org/docs/current/auth-password.html""",
     judgements=("scram",),

@@ -31,8 +31,9 @@ _FEW_CALLS = "run the gate after some traffic, such as the end-to-end tests"
     severity="major",
     why="""In an incident the first question is which statement it is. Without pg_stat_statements
     and a log of slow statements there is no answer, and the library needs a restart.""",
-    fix="""Load the library (needs a restart), and create its view in the database:
-    alter system set shared_preload_libraries = 'pg_stat_statements';   -- append it
+    fix="""Load the library (needs a restart; the message has the statement, which keeps the others
+that are loaded), and create its view in the database:
+    alter system set shared_preload_libraries = 'OTHER', 'pg_stat_statements';
     create extension pg_stat_statements;
 Count and log, without a restart:
     alter system set pg_stat_statements.track = 'top';
@@ -45,8 +46,9 @@ def test_slow_query_tracking(database: Database, evidence: Evidence) -> None:
     """By the settings in force, and by what the monitoring role can read."""
     with looking(database) as connection:
         found = statements.tracking(connection)
+    load = f"alter system set shared_preload_libraries = {found.libraries}; then restart the server"
     for name, there, because in (
-        ("loaded", found.loaded, "add it to shared_preload_libraries, and restart"),
+        ("loaded", found.loaded, load),
         ("created in this database", found.created, "create extension pg_stat_statements;"),
     ):
         measured = Measurement(f"{_VIEW} is {name}", there, "truth", "pg_settings, pg_extension")

@@ -95,16 +95,16 @@ _CUSTOMERS: Final = "/api/customers/{customer_id}/orders"
 
 slow_under_load = broken_by(
     "slow_under_load",
-    "The list of a customer's orders waits 150 ms for another service.",
+    "The list of a customer's orders waits 1 s for another service.",
     {_LOAD: {"p95"}},
-    lambda levers: levers.behave(delay_ms={_CUSTOMERS: 150}),
+    lambda levers: levers.behave(delay_ms={_CUSTOMERS: 1000}),
 )
 
 slow_tail_under_load = broken_by(
     "slow_tail_under_load",
-    "Each 33rd request waits 800 ms: 3 % of the customers do, and no p95 shows it.",
+    "Each 33rd request waits 4 s: 3 % of the customers do, and no p95 shows it.",
     {_LOAD: {"p99"}},
-    lambda levers: levers.behave(delay_ms={_CUSTOMERS: 800}, every={_CUSTOMERS: 33}),
+    lambda levers: levers.behave(delay_ms={_CUSTOMERS: 4000}, every={_CUSTOMERS: 33}),
 )
 
 requests_fail_under_load = broken_by(
@@ -116,9 +116,9 @@ requests_fail_under_load = broken_by(
 
 load_is_not_kept_up = broken_by(
     "load_is_not_kept_up",
-    "Requests queue for 3 s before they are answered.",
+    "Requests queue for 3.5 s before they are answered.",
     {_LOAD: {"p95", "p99", "throughput"}},
-    lambda levers: levers.behave(delay_ms={_CUSTOMERS: 3000}),
+    lambda levers: levers.behave(delay_ms={_CUSTOMERS: 3500}),
 )
 
 k6_saw_a_slow_service = broken_by(

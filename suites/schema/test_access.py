@@ -23,17 +23,23 @@ from readiness.model.errors import NoData
     why="""Policies of a table whose row level security is off protect nothing, and no error says
     so. Or every flag is right and a policy allows everything, or a view reads the table as its
     owner, to whom policies do not apply: customers then see each other's data.""",
-    fix="""Off:                    alter table TABLE enable row level security;
+    fix="""Off (first make the policies: without one nobody but the owner sees a row):
+      alter table TABLE enable row level security;
+    No policy:  create policy tenant on TABLE to APP
+      using (COLUMN = nullif(current_setting('SETTING', true), '')::TYPE);
     The application owns it: alter table TABLE force row level security;
       better, let it connect as another role, see schema.application-role
     A tenant sees others, or not all of its own rows: read the policies and the role
       select policyname, roles, cmd, qual, with_check from pg_policies where tablename = 'TABLE';
       select rolname, rolsuper, rolbypassrls from pg_roles where rolname = 'APP';
       (permissive policies are combined with OR: the USING of one of them is too wide)
-    Rows without a tenant:   use current_setting(NAME, true), which is then NULL
-    A view reaches around:   alter view VIEW set (security_invoker = true);      # PostgreSQL 15
-      before 15, and materialized views: filter by tenant in the view, or revoke select on it
-    A function does:         alter function FUNCTION security invoker;
+    Rows without a tenant:   compare with nullif(current_setting('SETTING', true), ''): it is NULL
+      without a tenant, and current_setting alone is '' in a session that once had one
+    A view reaches around, from PostgreSQL 15 on (the application then needs select on its tables):
+      alter view VIEW set (security_invoker = true);
+      before 15, and materialized views: filter by tenant in the view, or
+      revoke select on VIEW from APP, public;
+    A function does, likewise: alter function FUNCTION security invoker;
     Meant for all tenants:   list it in `shared` of [databases.NAME.schema]""",
 )
 def test_row_security(database: Database, evidence: Evidence) -> None:
@@ -67,9 +73,11 @@ def test_row_security(database: Database, evidence: Evidence) -> None:
     fix="""See the policies:
       select policyname, roles, cmd, qual, with_check from pg_policies where tablename = 'TABLE';
     Writes rows for others: WITH CHECK is too wide, or missing while USING is too wide
-      alter policy NAME on TABLE with check (COLUMN = current_setting('SETTING', true));
+      alter policy NAME on TABLE
+        with check (COLUMN = nullif(current_setting('SETTING', true), '')::TYPE);
     Reaches rows of others: USING of the policy for UPDATE or DELETE is too wide
-      alter policy NAME on TABLE using (COLUMN = current_setting('SETTING', true));""",
+      alter policy NAME on TABLE
+        using (COLUMN = nullif(current_setting('SETTING', true), '')::TYPE);""",
 )
 def test_row_security_writes(database: Database, evidence: Evidence) -> None:
     """Each attempt runs in a transaction that is rolled back; see `reaches` for what it locks."""
@@ -114,7 +122,7 @@ def test_row_security_writes(database: Database, evidence: Evidence) -> None:
     its own role, and run migrations as the owner:
       create role app login;  grant usage on schema S to app;
       grant select, insert, update, delete on all tables in schema S to app;
-      revoke create on schema public from public;      # PostgreSQL 14 and before
+      revoke create on schema public from public;      -- PostgreSQL 14 and before
     Functions: alter function FUNCTION set search_path = SCHEMA, pg_temp;""",
 )
 def test_application_role(database: Database, evidence: Evidence) -> None:
@@ -183,7 +191,7 @@ def _unprotected(guard: Guard | None, app: str) -> str:
     if guard is None:
         return "does not exist"
     if not guard.enabled:
-        return "has row level security off"
+        return "has row level security off" + ("" if guard.policies else ", and no policy yet")
     if not guard.policies:
         return "has no policy: only its owner sees its rows"
     if guard.owner == app and not guard.forced:

@@ -133,16 +133,17 @@ def _like(name: str, found: Fingerprint) -> list[str]:
     why="""After an import with triggers off or a restore of data alone, child rows lack their
     parent although the constraint claims to be valid, and the next dump cannot be restored. A
     sequence that is behind makes the application's next INSERT fail with a duplicate key.""",
-    fix="""Not validated (reads the table; others may read and write):
+    fix="""The message has the statement for each.
+    Not validated (reads the table; others may read and write); rows that break it are corrected
+    first, or the statement fails and names the first of them:
       alter table TABLE validate constraint NAME;
-    Trigger off, or enabled on a replica alone:
-      alter table TABLE enable trigger all;      # superuser, for those of foreign keys
+    Trigger off, or enabled on a replica alone (as superuser, for those of foreign keys):
+      alter table TABLE enable trigger NAME;
     Orphans (list them, then restore the parents or delete the rows):
       select c.* from CHILD c left join PARENT p on p.KEY = c.KEY
       where c.KEY is not null and p.KEY is null;
     Sequence behind (also in the script that copies the rows):
-      select setval(pg_get_serial_sequence('SCHEMA.TABLE', 'COLUMN'), max(COLUMN))
-      from SCHEMA.TABLE;""",
+      select setval('SCHEMA.SEQUENCE', max(COLUMN)) from SCHEMA.TABLE;""",
 )
 def test_integrity(database: Database, evidence: Evidence) -> None:
     """Rules from the catalog, orphans by anti-joins, sequences by the largest value in use."""

@@ -15,7 +15,8 @@ from pydantic import create_model
 
 from readiness.config.base import Model
 from readiness.config.base.tables import DatabaseMarker, HttpMarker
-from readiness.config.loading import find, load, read
+from readiness.config.finding import find, read
+from readiness.config.loading import load
 from readiness.config.template import template
 from readiness.config.values import settings as settings_of
 from readiness.config.values import show

@@ -17,6 +17,7 @@ from readiness.servers import programs
 from readiness.servers.binaries import server_account
 from readiness.servers.postgres import PrivatePostgres, PrivateStandby
 from readiness.servers.processes import free_port
+from tests.support.advice import advised
 from tests.support.database_health import database, errors, execute, failures, warnings
 from tests.support.processes import eventually, needed
 from tests.support.servers import Run
@@ -224,6 +225,9 @@ def test_unused_slot_retains_wal_and_loses_it_beyond_its_bound(alone: PrivatePos
     assert eventually(lambda: any(slot.lost for slot in replication.slots(subject)[0]))
     found = failures("replication-slots.lost", subject)
     assert "1 of 1 replication slots lost their WAL" in found
+    drop = advised("database.replication-slots", "select pg_drop_replication_slot", NAME="left")
+    execute(alone.dsn(), drop)
+    assert failures("replication-slots", subject) == ""
 
 
 def test_subscription_that_is_off_or_fails_is_named(dsn: Dsn, run: Run) -> None:

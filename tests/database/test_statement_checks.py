@@ -1,6 +1,7 @@
 """The checks of statements against a real server that counts them."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -14,7 +15,15 @@ from readiness.model.secrets import Dsn
 from readiness.servers.binaries import find_binaries
 from readiness.servers.postgres import PrivatePostgres
 from tests.support.database_health import database as declared
-from tests.support.database_health import errors, execute, failures, judged, warnings
+from tests.support.database_health import (
+    errors,
+    execute,
+    failures,
+    judged,
+    missed,
+    obey,
+    warnings,
+)
 
 pytestmark = pytest.mark.contract
 
@@ -225,3 +234,18 @@ def test_extension_that_is_not_loaded_is_an_error(dsn: Dsn) -> None:
 
     assert "shared_preload_libraries" in errors("statement-latency", declared(dsn))
     assert taken(declared(dsn)).statements == {}
+
+
+def test_the_libraries_that_are_loaded_stay(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Named in one text, as postgresql.conf has them, the server would look for one library."""
+    settings = {"shared_preload_libraries": "auto_explain, passwordcheck"}
+    with PrivatePostgres.start(tmp_path_factory.mktemp("postgres"), settings=settings) as server:
+        subject = declared(Dsn(server.dsn()))
+        execute(server.dsn(), "alter system set log_min_duration_statement = -1")
+        obey(missed(judged("slow-query-tracking", subject)), partial(execute, server.dsn()))
+        server.restart()
+        for key in ("installed", "logged"):
+            assert failures(f"slow-query-tracking.{key}", subject) == ""
+        with psycopg.connect(server.dsn()) as connection:
+            found = connection.execute("show shared_preload_libraries").fetchone()
+        assert found == ("auto_explain, passwordcheck, pg_stat_statements",)

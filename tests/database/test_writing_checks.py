@@ -10,6 +10,7 @@ from readiness.areas.database.config import Database
 from readiness.areas.database.probes import replication
 from readiness.model.secrets import Dsn
 from readiness.servers.postgres import PrivatePostgres
+from tests.support.advice import advised
 from tests.support.database_health import database, execute, judged, missed, name_of, obey
 from tests.support.processes import eventually
 from tests.support.servers import Run
@@ -148,6 +149,8 @@ def test_connections_of_a_role_with_a_limit(shop: Make, server: PrivatePostgres,
     assert missed(judged("connections", subject)) == ""
     with psycopg.connect(address), psycopg.connect(address):
         said = missed(judged("connections", subject))
+        execute(server.dsn(), advised("database.connections", "alter role", ROLE=app))
+        assert missed(judged("connections", subject)) == ""
     assert f"Connections in use of 2 (the connection limit of the role {app}): 100 %" in said
 
 
@@ -174,12 +177,13 @@ def test_settings_of_the_whole_server(
         ("session_replication_role", "replica", "writable", "triggers-skipped"),
         ("synchronous_standby_names", "FIRST 2 (a, b)", "writable", "0 of 2 synchronous standbys"),
         ("track_counts", "off", "settings-durability", "autovacuum: track_counts is off"),
+        ("zero_damaged_pages", "on", "settings-durability", "damage-reported"),
     ):
         run(f"alter system set {setting} = '{value}'")
         run("select pg_reload_conf()")
         assert eventually(partial(lambda text, of: text in said(of), expected, check))
         obey(said(check), run)
         if "select pg_reload_conf()" not in said(check):
-            run(f"alter system reset {setting}")
+            run(advised("database.settings-durability", "alter system reset", SETTING=setting))
             run("select pg_reload_conf()")
         assert eventually(partial(lambda text, of: text not in said(of), expected, check))

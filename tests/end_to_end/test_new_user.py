@@ -138,8 +138,14 @@ def own_packages(folder: Path) -> None:
         (folder / name / "__init__.py").write_text('MINE = "mine"\n')
 
 
-@pytest.mark.parametrize("how", ["in the suite", "beside the suite", "on PYTHONPATH"])
-@pytest.mark.parametrize("place", ["wheel", "checkout"])
+@pytest.mark.parametrize(
+    ("place", "how"),
+    [
+        ("wheel", "in the suite"),
+        ("wheel", "on PYTHONPATH"),
+        ("checkout", "beside the suite"),
+    ],
+)
 def test_user_packages_with_our_names_keep_working(
     request: pytest.FixtureRequest, tmp_path: Path, place: str, how: str
 ) -> None:

@@ -1,7 +1,7 @@
 """Checks beside an application, where all tables together need more locks than the server has.
 
 750 tables with 18 locks for each transaction: about as many in proportion as 3,000 tables have
-with the default of 64, which benchmarks/bench_database.py measures.
+with the default of 64, which benchmarks/bench_harm.py measures.
 """
 
 import os

@@ -84,10 +84,14 @@ frame.onload = () => {
 frame.srcdoc = `<!DOCTYPE html>${page}`;
 document.body.append(frame);
 """
+# The dark page differs in its colors alone.
 _AUDIT: Final = """
 for (const fold of document.querySelectorAll('details')) fold.open = true;
-axe.run(document, {resultTypes: ['violations']}).then((found) => show({
-  dark: matchMedia('(prefers-color-scheme: dark)').matches,
+const options = {resultTypes: ['violations']};
+const dark = matchMedia('(prefers-color-scheme: dark)').matches;
+if (dark) options.runOnly = {type: 'rule', values: ['color-contrast', 'link-in-text-block']};
+axe.run(document, options).then((found) => show({
+  dark,
   checked: found.passes.length,
   violations: found.violations.map((v) => [v.id, v.nodes.slice(0, 3).map((n) => n.html)]),
 }));
@@ -176,16 +180,16 @@ def test_a_phone_needs_no_sideways_scrolling(browser: _Browser, name: str) -> No
     assert seen["width"] <= 390
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "least"), [("light", 21), ("dark", 1)])
 @pytest.mark.parametrize("name", _RECORDS)
-def test_axe_finds_no_violation(browser: _Browser, name: str, scheme: str) -> None:
+def test_axe_finds_no_violation(browser: _Browser, name: str, scheme: str, least: int) -> None:
     axe = _axe()
     browser.load(_RECORDS[name]())
     # 0 is dark and 1 is light in Blink's PreferredColorScheme.
     chosen = f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}"
     found = browser.run(f"{axe}{_AUDIT}", "--window-size=1280,800", chosen)
     assert found["dark"] == (scheme == "dark")
-    assert found["checked"] > 20
+    assert found["checked"] >= least
     assert found["violations"] == []
 
 

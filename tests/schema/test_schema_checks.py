@@ -16,6 +16,8 @@ from readiness.lib.postgres import connect, is_at_least
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, TookTooLong
 from readiness.model.evidence import CheckFailed, Evidence
 from readiness.model.secrets import Dsn
+from tests.support.advice import advised, checks, statements
+from tests.support.database_health import obey
 from tests.support.monitored_service import misses, suite
 
 pytestmark = pytest.mark.contract
@@ -178,10 +180,12 @@ def test_row_security_flags(schema: Dsn, run: Run, change: str, table: str, expe
     assert says(found, expected), found
 
 
-def test_policies_do_not_apply_to_the_owner(schema: Dsn) -> None:
+def test_policies_do_not_apply_to_the_owner(schema: Dsn, run: Run) -> None:
     check = "test_access.test_row_security"
     found = missed(check, schema, row_security=["s.notes"], app_dsn=schema)
     assert "to whom its policies do not apply" in found
+    run(advised("schema.row-security", "alter table TABLE force", TABLE="s.notes"))
+    assert missed(check, schema, row_security=["s.notes"], app_dsn=schema) == ""
 
 
 _TENANCY = {
@@ -454,6 +458,36 @@ def test_broken_rules_are_named(schema: Dsn, run: Run, change: str, expected: st
     run(change)
     found = missed("test_data.test_integrity", schema)
     assert says(found, expected), found
+    obey(found, run)
+    assert missed("test_data.test_integrity", schema) == ""
+
+
+def test_triggers_that_always_run_still_do_when_others_are_enabled(schema: Dsn, run: Run) -> None:
+    run(
+        """create function s.f() returns trigger language plpgsql as 'begin return new; end';
+        create trigger audit before insert on s.child for each row execute function s.f();
+        alter table s.child disable trigger all;
+        alter table s.child enable always trigger audit"""
+    )
+    obey(missed("test_data.test_integrity", schema), run)
+    with connect(schema, timeout_s=5) as connection:
+        found = connection.execute("select tgenabled from pg_trigger where tgname = 'audit'")
+        assert found.fetchone() == ("A",)
+
+
+@pytest.mark.parametrize("last", [-2147483648, -7])
+def test_a_sequence_that_continues_with_negative_numbers_is_not_behind(
+    schema: Dsn, run: Run, last: int
+) -> None:
+    """As the fix of database.sequence-exhaustion has it."""
+    begin = "alter sequence SEQUENCE minvalue"
+    run("create table s.full (id serial primary key); insert into s.full values (2147483000)")
+    run(advised("database.sequence-exhaustion", begin, SEQUENCE="s.full_id_seq"))
+    run("insert into s.full select nextval('s.full_id_seq')")
+    run(f"select setval('s.full_id_seq', {last})")
+    assert missed("test_data.test_integrity", schema) == ""
+    run("insert into s.full values (-2)")
+    assert "s.full.id has -2, the next value is" in missed("test_data.test_integrity", schema)
 
 
 _ORPHAN = """set session_replication_role = replica; insert into s.child values (99, 99);
@@ -490,3 +524,115 @@ def test_unreadable_tables_and_sequences_are_errors(schema: Dsn, role: Dsn, run:
     evidence = judged(check, role)
     with pytest.raises(CheckFailed, match=r"1 triggers are switched off.*not measured: "):
         evidence.conclude()
+
+
+_OWN_TENANT = {"TABLE": "s.notes", "COLUMN": "tenant", "SETTING": "app.tenant", "TYPE": "text"}
+_POLICY = {"NAME": "own", **_OWN_TENANT}
+_ACCESS_FIXES = {
+    "row security is off": (
+        "row-security",
+        "alter table s.notes disable row level security",
+        ("alter table TABLE enable",),
+        _OWN_TENANT,
+    ),
+    "it is off, and there is no policy": (
+        "row-security",
+        "alter table s.notes disable row level security; drop policy own on s.notes",
+        ("create policy", "alter table TABLE enable"),
+        {"APP": "public", **_OWN_TENANT},
+    ),
+    "a view": (
+        "row-security",
+        "create view s.v as select * from s.notes; grant select on s.v to public",
+        ("alter view",),
+        {"VIEW": "s.v"},
+    ),
+    "a materialized view": (
+        "row-security",
+        "create materialized view s.v as select * from s.notes; grant select on s.v to public",
+        ("revoke select on VIEW",),
+        {"VIEW": "s.v", "APP": "public"},
+    ),
+    "a function": (
+        "row-security",
+        """create function s.f() returns setof s.notes language sql security definer
+        set search_path = s as 'select * from s.notes'""",
+        ("alter function",),
+        {"FUNCTION": "s.f"},
+    ),
+    "writes for others": (
+        "row-security-writes",
+        "alter policy own on s.notes with check (true)",
+        ("alter policy NAME on TABLE with check",),
+        _POLICY,
+    ),
+    "reaches others": (
+        "row-security-writes",
+        """alter policy own on s.notes using (true)
+        with check (tenant = current_setting('app.tenant', true))""",
+        ("alter policy NAME on TABLE using",),
+        _POLICY,
+    ),
+    "search_path": (
+        "application-role",
+        """create function s.f() returns boolean language sql security definer
+        as 'select exists (select from s.notes)'""",
+        ("alter function",),
+        {"FUNCTION": "s.f", "SCHEMA": "s"},
+    ),
+    "creates objects": (
+        "application-role",
+        "grant create on schema public to public",
+        ("revoke create",),
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("check", "change", "advice", "names"), _ACCESS_FIXES.values(), ids=_ACCESS_FIXES
+)
+def test_the_fix_of_an_access_check_ends_the_fault(
+    schema: Dsn,
+    application: Dsn,
+    run: Run,
+    check: str,
+    change: str,
+    advice: tuple[str, ...],
+    names: dict[str, str],
+) -> None:
+    test = f"test_access.test_{check.replace('-', '_')}"
+    declared = {"tenancy": _TENANCY, "row_security": ["s.notes"], "app_dsn": application}
+    run("revoke create on schema public from public")
+    run(change)
+    assert missed(test, schema, **declared)
+    for begin in advice:
+        run(advised(f"schema.{check}", begin, **names))
+    assert missed(test, schema, **declared) == ""
+
+
+_EXCUSED = {
+    "schema.application-role": {"grant": "the message has what is revoked, and nothing is lacking"},
+    "schema.fingerprint": {"": "for an extension that the server has in several versions"},
+    "schema.integrity": {"": "the message has the statement: test_broken_rules_are_named"},
+    "schema.migrations-locks": {"": "for the next migration"},
+    "schema.row-security": {"alter table TABLE force": "test_policies_do_not_apply_to_the_owner"},
+    "schema.transfer-complete": {"alter table": "of rows that were written since"},
+    "schema.transfer-reversible": {"alter table": "as above"},
+}
+
+
+def test_every_statement_of_a_fix_is_obeyed_or_excused() -> None:
+    obeyed = {
+        (f"schema.{check}", begin)
+        for check, _, advice, _ in _ACCESS_FIXES.values()
+        for begin in advice
+    }
+    known = obeyed | {(check, begin) for check, texts in _EXCUSED.items() for begin in texts}
+    left = [
+        f"{check}: {statement}"
+        for check in checks("schema")
+        for statement in statements(check)
+        if not any(statement.startswith(begin) for of, begin in known if of == check)
+    ]
+    assert left == []

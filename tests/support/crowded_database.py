@@ -1,10 +1,12 @@
 """A database with thousands of tables, and an application beside it that needs locks as well."""
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import psycopg
@@ -27,7 +29,7 @@ timeout_s = 60
 timeout_s = 60
 manifest = '{manifest}'
 """
-_BATCH: Final = 250
+_BATCH: Final = 100
 # Every table references the one before it, but for the first of each ten.
 _MAKE: Final = """
 do $$ begin for n in {first}..{last} loop
@@ -42,14 +44,15 @@ do $$ begin for n in {first}..{last} loop
             ' join crowd.t%s y on y.id = x.parent', n, n, n - 1);
     end if;
 end loop; end $$"""
-# Of the tables, what one transaction of the application touches: 200 of 3,000.
-_TOUCHED: Final = 1 / 15
+MODEST: Final = 1 / 15
+"""Of the tables, what one transaction of the application touches: 200 of 3,000."""
 _QUERY: Final = sql.SQL("select a from {} where id = 1")
 # Sessions of ours, by the name that they give themselves, and pg_dump that one of them started.
 _HELD: Final = """
-    select coalesce(application_name, '?'), l.pid, count(*) from pg_locks l
-    join pg_stat_activity a on a.pid = l.pid
-    where application_name ~ '^(readiness|pg_dump)' group by 1, 2"""
+    select a.application_name, a.pid, count(l.pid),
+        coalesce(extract(epoch from clock_timestamp() - min(a.xact_start)), 0)::float
+    from pg_stat_activity a left join pg_locks l on l.pid = a.pid
+    where a.application_name ~ '^(readiness|pg_dump)' group by 1, 2"""
 
 
 def settings(max_locks: int) -> dict[str, str]:
@@ -77,6 +80,8 @@ def fill(server: PrivatePostgres, tables: int) -> None:
                 f" where name = '{extension}') then create extension {extension}; end if;"
                 " end $$".encode()
             )
+        # To count each statement, and to evict it, would take longer than to run it.
+        connection.execute("set pg_stat_statements.track = none")
         connection.execute("create schema crowd")
         connection.execute(
             f"alter default privileges in schema crowd grant select on tables to {MONITOR};"
@@ -97,6 +102,14 @@ def evictions(server: PrivatePostgres) -> int:
     return int(found[0])
 
 
+def statements(server: PrivatePostgres) -> int:
+    """How many entries pg_stat_statements has."""
+    with psycopg.connect(server.dsn()) as connection:
+        found = connection.execute("select count(*) from pg_stat_statements").fetchone()
+    assert found
+    return int(found[0])
+
+
 @dataclass
 class Beside:
     """What went on beside the checks.
@@ -106,6 +119,10 @@ class Beside:
         errors: what the server refused the application.
         held: the most locks that one of our sessions was seen to hold, by its name.
         together: the most that all of them held at one time.
+        sessions: the most that were open at one time.
+        longest_s: seconds that the longest transaction of ours was seen to last.
+        memory: bytes that the largest process of the server had for one session of ours; 0 where
+            that cannot be seen.
         looks: how often somebody looked.
     """
 
@@ -113,15 +130,18 @@ class Beside:
     errors: list[str] = field(default_factory=list)
     held: Counter[str] = field(default_factory=Counter)
     together: int = 0
+    sessions: int = 0
+    longest_s: float = 0.0
+    memory: int = 0
     looks: int = 0
 
 
 @contextmanager
-def application(dsn: str, tables: int) -> Iterator[Beside]:
+def application(dsn: str, tables: int, touched: float = MODEST) -> Iterator[Beside]:
     """An application that uses tables, and somebody who counts the locks, until it is left."""
     seen, over = Beside(), threading.Event()
     threads = [
-        threading.Thread(target=_use, args=(dsn, tables, seen, over)),
+        threading.Thread(target=_use, args=(dsn, tables, round(tables * touched), seen, over)),
         threading.Thread(target=_count, args=(dsn, seen, over)),
     ]
     for thread in threads:
@@ -134,8 +154,8 @@ def application(dsn: str, tables: int) -> Iterator[Beside]:
             thread.join()
 
 
-def _use(dsn: str, tables: int, seen: Beside, over: threading.Event) -> None:
-    first, touched = 0, round(tables * _TOUCHED)
+def _use(dsn: str, tables: int, touched: int, seen: Beside, over: threading.Event) -> None:
+    first = 0
     with psycopg.connect(dsn, autocommit=True, application_name="application") as connection:
         connection.execute("set pg_stat_statements.track = none")
         while not over.is_set():
@@ -155,6 +175,19 @@ def _count(dsn: str, seen: Beside, over: threading.Event) -> None:
         while not over.wait(0.02):
             found = connection.execute(_HELD).fetchall()
             seen.looks += 1
-            seen.together = max(seen.together, sum(locks for *_, locks in found))
-            for name, _, locks in found:
+            seen.together = max(seen.together, sum(locks for _, _, locks, _ in found))
+            seen.sessions = max(seen.sessions, len(found))
+            for name, pid, locks, lasts_s in found:
                 seen.held[name] = max(seen.held[name], locks)
+                seen.longest_s = max(seen.longest_s, lasts_s)
+                seen.memory = max(seen.memory, _memory(pid))
+
+
+def _memory(pid: int) -> int:
+    """What a process has for itself, in bytes."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except OSError:  # it ended, or this is not Linux
+        return 0
+    found = re.search(r"^RssAnon:\s*(\d+) kB", status, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0

@@ -212,7 +212,8 @@ class Controller:
             self._finish(session)
 
     def _finish(self, session: pytest.Session) -> None:
-        from readiness.run.conclude import Ending, finish
+        from readiness.run.conclude import finish
+        from readiness.run.ending import Ending
 
         if self._refused:
             return

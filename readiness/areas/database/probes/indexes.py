@@ -49,7 +49,13 @@ select c.oid::bigint, n.nspname, c.relname, t.relname,
                   join pg_class l on l.oid = part.oid) end)::bigint,
        c.relkind = 'I', c.relispartition, i.indimmediate,
        case when c.relkind = 'I' and not i.indisvalid
-            then replace(pg_get_indexdef(c.oid), ' ON ONLY ', ' ON ') end
+            then replace(pg_get_indexdef(c.oid), ' ON ONLY ', ' ON ') end,
+       exists (select from pg_constraint f
+               where f.conrelid = i.indrelid and f.contype = 'f' and (
+                   select array_agg(x order by x)
+                   from unnest((string_to_array(i.indkey::text, ' ')::int2[])
+                               [1:least(cardinality(f.conkey), i.indnkeyatts)]) x)
+                 = (select array_agg(x order by x) from unnest(f.conkey) x))
 from pg_index i
 join pg_class c on c.oid = i.indexrelid
 join pg_namespace n on n.oid = c.relnamespace
@@ -102,6 +108,8 @@ class Index:
         immediate: whether uniqueness is checked at once; one that is deferrable is no arbiter of
             `on conflict`.
         definition: the SQL that creates a partitioned index that is invalid, with all its parts.
+        serves_key: whether it finds the rows that reference a parent, by a foreign key: without it
+            a delete of a parent, however rare, reads the whole table.
     """
 
     oid: int
@@ -125,6 +133,7 @@ class Index:
     attached: bool
     immediate: bool
     definition: str | None
+    serves_key: bool = False
 
     @property
     def dropping(self) -> str:
@@ -146,6 +155,7 @@ class Index:
             or self.expression
             or self.constraint
             or self.referenced
+            or self.serves_key
             or self.of_extension
             or self.attached
         )
@@ -261,6 +271,8 @@ def invalid_of_toast(connection: Connection) -> list[str]:
 # analyzed are estimated by its size: 200 bytes each. A function is asked and not the view, which
 # would count all tables for each key; and an array, as a join would read all of pg_class for each.
 # pg_partition_tree would lock every partition.
+# Right after a restore the catalogues have no statistics either: materialized, so that it is
+# computed once, whatever the planner believes.
 _FOREIGN_KEYS: Final = sql.SQL("""
 with recursive keys as (
     select k.oid, k.oid as root, k.conrelid, k.conkey
@@ -268,7 +280,7 @@ with recursive keys as (
     union all
     select c.oid, keys.root, c.conrelid, c.conkey
     from keys join pg_constraint c on c.conparentid = keys.oid and c.contype = 'f'),
-covered as (
+covered as materialized (
     select p.root, bool_and(exists (
            select 1 from pg_index i
            where i.indrelid = p.conrelid and i.indisvalid and i.indisready

@@ -200,9 +200,10 @@ _FED: Final = f"""
 with feeds as ({FEEDS})
 select f.relation::bigint, f.number::int, f.sequence::bigint
 from feeds f join pg_sequence s on s.seqrelid = f.sequence and s.seqincrement > 0"""  # noqa: S608
-# Columns of integer types that reference another one, in all foreign keys.
+# Columns of integer types that reference another one, in all foreign keys. If materialized,
+# all of them would be looked through for each key.
 _REFERENCES: Final = f"""
-with columns as (
+with columns as not materialized (
   select a.attrelid, a.attnum, b.oid::regtype::text as type, quote_ident(a.attname) as name
   from pg_attribute a cross join lateral ({BASE_TYPE}) b
   where b.oid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype))

@@ -156,7 +156,7 @@ def required(connection: Connection) -> tuple[sql.Identifier, tuple[int, ...]]:
         raise NoData(
             "the server has no statistics of its statements",
             where=connection.info.dbname,
-            remedy="set shared_preload_libraries = 'pg_stat_statements', restart, and run in that"
+            remedy="add pg_stat_statements to shared_preload_libraries, restart, and run in that"
             " database: create extension pg_stat_statements",
         )
     if found[1] < _OLDEST:
@@ -199,6 +199,8 @@ class Tracking:
         readable: statements of other roles that can be read; `hidden` are those that cannot.
         logged_from_ms: the duration from which on statements are logged; None if none is.
         logged_by: the setting that decides so.
+        libraries: the value of shared_preload_libraries that loads it, as SQL needs it: one text
+            for each, as the server takes `'a, b'` for a single library and does not start.
     """
 
     loaded: bool
@@ -208,6 +210,7 @@ class Tracking:
     hidden: int
     logged_from_ms: float | None
     logged_by: str
+    libraries: str
 
 
 def tracking(connection: Connection) -> Tracking:
@@ -219,7 +222,9 @@ def tracking(connection: Connection) -> Tracking:
             where="pg_settings",
             remedy=f'grant pg_read_all_settings to "{connection.info.user}", or pg_monitor',
         )
+    libraries = [name.strip() for name in settings["shared_preload_libraries"].split(",")]
     loaded = "pg_stat_statements" in settings["shared_preload_libraries"]
+    wanted = [*filter(None, libraries), "pg_stat_statements"]
     schema = schema_of(connection)
     readable = hidden = 0
     if loaded and schema is not None:
@@ -233,6 +238,7 @@ def tracking(connection: Connection) -> Tracking:
         hidden=hidden,
         logged_from_ms=logged_from_ms,
         logged_by=logged_by,
+        libraries=", ".join(f"'{name}'" for name in wanted),
     )
 
 

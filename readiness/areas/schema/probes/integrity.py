@@ -20,7 +20,8 @@ _OWN: Final = f"""{OF_THE_APPLICATION}
             and e.objid = c.oid and e.deptype = 'e')"""
 _NOT_VALIDATED: Final = """
     select format('%I.%I', n.nspname, c.relname), quote_ident(k.conname),
-        pg_total_relation_size(c.oid)
+        pg_total_relation_size(c.oid),
+        format('alter table %I.%I validate constraint %I;', n.nspname, c.relname, k.conname)
     from pg_constraint k join pg_class c on c.oid = k.conrelid
         join pg_namespace n on n.oid = c.relnamespace
     where not k.convalidated and @OWN@ order by 3 desc, 1, 2""".replace("@OWN@", _OWN)
@@ -31,20 +32,24 @@ _APPLIED: Final = """(
         or exists (select from pg_db_role_setting s cross join unnest(s.setconfig) e
             where e = 'session_replication_role=replica' and s.setrole <> 0))"""
 # A trigger of a foreign key is internal: without it the key is no longer checked. One that is
-# enabled on a replica alone is never run by the application.
+# enabled on a replica alone is never run by the application. Each is enabled by its name: `all`
+# would also change those that are to run always, on a replica as well.
 _DISABLED: Final = """
     select format('%I.%I', n.nspname, c.relname),
         case when g.tgisinternal then 'the foreign key ' || coalesce(quote_ident(k.conname), '?')
             else quote_ident(g.tgname) end,
-        pg_total_relation_size(c.oid)
+        pg_total_relation_size(c.oid),
+        format('alter table %I.%I %s;', n.nspname, c.relname,
+            string_agg(format('enable trigger %I', g.tgname), ', ' order by g.tgname))
     from pg_trigger g join pg_class c on c.oid = g.tgrelid
         join pg_namespace n on n.oid = c.relnamespace
         left join pg_constraint k on k.oid = g.tgconstraint
     where (g.tgenabled = 'D' or g.tgenabled = 'R' and not @APPLIED@) and @OWN@
-    group by 1, 2, 3
+    group by n.nspname, c.relname, 2, 3
     union all
     select format('%I.%I', n.nspname, c.relname), 'the rule ' || quote_ident(w.rulename),
-        pg_total_relation_size(c.oid)
+        pg_total_relation_size(c.oid),
+        format('alter table %I.%I enable rule %I;', n.nspname, c.relname, w.rulename)
     from pg_rewrite w join pg_class c on c.oid = w.ev_class
         join pg_namespace n on n.oid = c.relnamespace
     where (w.ev_enabled = 'D' or w.ev_enabled = 'R' and not @APPLIED@) and @OWN@
@@ -95,14 +100,15 @@ _AT_ONCE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class BrokenRule:
-    """A rule that does not hold, its table, and the size of the table in bytes."""
+    """A rule that does not hold, its table, the size of that in bytes, and what fixes it."""
 
     table: str
     rule: str
     size: int
+    fix: str
 
     def __str__(self) -> str:
-        return f"{self.rule} on {self.table} ({self.size / 1024 / 1024:.3g} MB)"
+        return f"{self.rule} on {self.table} ({self.size / 1024 / 1024:.3g} MB): {self.fix}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +243,15 @@ class _Column:
     def __str__(self) -> str:
         return f"{'.'.join(self.table)}.{self.column}"
 
+    @property
+    def continued(self) -> sql.Composed:
+        """What continues the sequence, which a column may use without owning it."""
+        return sql.SQL("select setval({}, max({})) from {};").format(
+            sql.Literal(sql.Identifier(*self.sequence).as_string(None)),
+            sql.Identifier(self.column),
+            sql.Identifier(*self.table),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
@@ -244,11 +259,13 @@ class Numbered:
 
     Attributes:
         column: `schema.table.column`.
+        fix: the SQL that continues the sequence after the largest value.
         following: the next value of the sequence.
         largest: the largest value in use; None if the table is empty.
     """
 
     column: str
+    fix: str
     following: int
     largest: int | None
 
@@ -258,7 +275,7 @@ class Numbered:
         return self.largest is not None and self.following <= self.largest
 
     def __str__(self) -> str:
-        return f"{self.column} has {self.largest}, the next value is {self.following}"
+        return f"{self.column} has {self.largest}, the next value is {self.following}: {self.fix}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,23 +319,27 @@ def sequences(connection: Connection) -> Sequences:
         with seeing_all_rows(connection):
             rows = sorted(rows_of(connection, asked, settings))
         for one, (_, largest, following) in zip(some, rows, strict=True):
-            found.append(Numbered(str(one), following, largest))
+            fix = one.continued.as_string(connection)
+            found.append(Numbered(str(one), fix, following, largest))
     return Sequences(tuple(found), tuple(left_out))
 
 
 def _compared(number: int, numbered: _Column) -> sql.Composed:
-    """The largest value in use and the next one.
+    """The largest value in use and the next one; of a negative one, the largest below zero.
 
+    A key that was full may go on with the negative numbers, below all that were issued.
     Safe beside writers: the rows are those at the start of the statement, and a sequence only
     goes up.
     """
     return sql.SQL(
-        "select {} as number, (select max({}) from {}) as largest,"
-        " last_value + case when is_called then {} else 0 end as following from {}"
+        "select {number} as number, case when last_value < 0"
+        " then (select max({column}) from {table} where {column} < 0)"
+        " else (select max({column}) from {table}) end as largest,"
+        " last_value + case when is_called then {step} else 0 end as following from {sequence}"
     ).format(
-        sql.Literal(number),
-        sql.Identifier(numbered.column),
-        sql.Identifier(*numbered.table),
-        sql.Literal(numbered.step),
-        sql.Identifier(*numbered.sequence),
+        number=sql.Literal(number),
+        column=sql.Identifier(numbered.column),
+        table=sql.Identifier(*numbered.table),
+        step=sql.Literal(numbered.step),
+        sequence=sql.Identifier(*numbered.sequence),
     )

@@ -1,0 +1,49 @@
+"""Takes statements out of the fix text of a check, so that a test obeys what a user reads."""
+
+import re
+from functools import cache
+from typing import Final
+
+from readiness.run import catalogue
+
+_COMMENT: Final = re.compile(r"--[^\n]*")
+# What changes something. A look at what is there has no fault to mend.
+_CHANGE: Final = re.compile(
+    r"(?<![\w'`])(?:alter (?:system|role|database|table|sequence|collation|subscription|function"
+    r"|view|policy|extension) |create (?:extension|policy|index)|drop index|grant|revoke|reindex"
+    r"|vacuum \(|analyze TABLE|rollback prepared|update pg_collation"
+    r"|set default_transaction_read_only"
+    r"|select (?:pg_terminate_backend|pg_drop_replication_slot|setval)\()"
+    r"[^;\n]*(?:\n[^;\n]+)?;"
+)
+_PLACEHOLDER: Final = re.compile(r"\b[A-Z][A-Z_]{2,}\b")
+
+
+@cache
+def _fixes() -> dict[str, str]:
+    return {entry.spec.id: entry.spec.fix for entry in catalogue.entries()}
+
+
+def fix(check: str) -> str:
+    """The fix text of a check."""
+    return _fixes()[check]
+
+
+def checks(area: str) -> list[str]:
+    """The ids of an area's checks."""
+    return [check for check in _fixes() if check.startswith(f"{area}.")]
+
+
+def statements(check: str) -> list[str]:
+    """The statements of its fix that change something, each on one line, as they are written."""
+    text = _COMMENT.sub("", fix(check))
+    return [" ".join(found.split()) for found in _CHANGE.findall(text)]
+
+
+def advised(check: str, begin: str, **names: str) -> str:
+    """The one statement of a fix that begins so, with its names filled in: `TABLE="s.t"`."""
+    (found,) = {one for one in statements(check) if one.startswith(begin)}
+    filled = _PLACEHOLDER.sub(lambda word: names.get(word[0], word[0]), found)
+    left = set(_PLACEHOLDER.findall(filled)) & set(_PLACEHOLDER.findall(found))
+    assert not left, f"not filled in: {left}"
+    return filled
