@@ -1,4 +1,4 @@
-"""Load: percentiles beside the truth while a server stands still, and what a worker more brings.
+"""Load: percentiles beside the truth while a server stands still for a known time.
 
 PYTHONPATH=. python benchmarks/bench_load.py
 
@@ -22,6 +22,7 @@ from typing import Final
 from readiness.areas.performance import load
 from readiness.areas.performance.config import Load
 from readiness.config.base.tables import Service
+from readiness.lib.noise import watching
 from readiness.lib.sampling import percentile
 
 RATE: Final = 100
@@ -45,6 +46,8 @@ class Stalling(ThreadingHTTPServer):
     """Answers at once, but stands still once for a known time."""
 
     daemon_threads = True
+    # All that arrive during the stall; the kernel drops what the default of 5 does not hold.
+    request_queue_size = 1024
 
     def __init__(self) -> None:
         self.first: float | None = None
@@ -69,6 +72,9 @@ class Stalling(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server_port}"
 
+    def handle_error(self, *_: object) -> None:
+        """Clients that end in the middle are nothing to print."""
+
     def wait(self) -> None:
         """Stand still if it is time to; all requests of that time wait for its end."""
         with self.lock:
@@ -82,9 +88,10 @@ def main() -> int:
     """0 if our percentiles are as exact as demanded."""
     truth = _truth()
     _row("truth, by calculation", truth)
-    with _serving() as server:
+    with _serving() as server, watching() as watch:
         ours = _ours(server.url)
     _row("ours, by locust", ours)
+    print(f"noise meanwhile: {watch.seen()}")
     with _serving() as server:
         _row("locust, constant_throughput", _locust(server.url))
     if shutil.which("wrk"):

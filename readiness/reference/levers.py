@@ -1,6 +1,8 @@
 """Levers: each breaks the reference system in one way and restores it exactly."""
 
 import contextlib
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -17,8 +19,10 @@ from readiness.areas.database.reference.statistics_levers import StatisticsLever
 from readiness.areas.database.reference.timescale import TimescaleLevers
 from readiness.areas.deployment.reference.levers import FleetLevers, ReleaseLevers
 from readiness.areas.monitoring.reference.levers import MonitoringLevers
+from readiness.areas.performance.reference import LOADED_BY_K6, run_before, summary_of_k6
 from readiness.areas.scaling.reference.target import ScalingLevers
 from readiness.areas.schema.reference.levers import SchemaLevers
+from readiness.config.loading import load
 from readiness.model.errors import ReferenceSystemError
 from readiness.reference import drill
 from readiness.reference.running import Running
@@ -31,6 +35,7 @@ _COUNTED: Final = (
     "set_config('readiness.executions', (coalesce(nullif("
     "current_setting('readiness.executions', true), ''), '0')::int + 1)::text, false)::int"
 )
+_ENDPOINTS: Final = "[[performance.endpoints]]"
 
 
 class Levers(
@@ -180,6 +185,30 @@ class Levers(
             ReferenceSystemError: the file does not contain the text.
         """
         return self.edit_config(lambda text: _replaced(text, old, new))
+
+    @contextlib.contextmanager
+    def judged_before(self) -> Iterator[None]:
+        """Compare with a READY run of the release before, which is measured now."""
+        with (
+            tempfile.TemporaryDirectory(prefix="readiness-before-") as folder,
+            self._declared(f'[performance.baseline]\nrecords = "{folder}"\n'),
+        ):
+            environ = self._parts.environ(self._parts.config.parent)
+            record = run_before(load(self._parts.config, os.environ | environ).config)
+            (Path(folder) / "record.json").write_text(record.to_json(), encoding="utf-8")
+            yield
+
+    @contextlib.contextmanager
+    def loaded_by_k6(self, p95_ms: float) -> Iterator[None]:
+        """Declare a load that k6 has sent, whose summary says so."""
+        with tempfile.TemporaryDirectory(prefix="readiness-k6-") as folder:
+            path = Path(folder) / "summary.json"
+            path.write_text(summary_of_k6(p95_ms), encoding="utf-8")
+            with self._declared(LOADED_BY_K6.format(summary=path)):
+                yield
+
+    def _declared(self, tables: str) -> Lever:
+        return self.replace_in_config(_ENDPOINTS, f"{tables}\n{_ENDPOINTS}")
 
     def age_backup(self, hours: float) -> Lever:
         """Make the backups older: their files and the times in their manifests."""

@@ -219,6 +219,15 @@ name = "recent-orders"
 dsn = "${REFERENCE_APP_DSN}"
 sql = "select * from shop.recent_orders order by created_at desc limit 50"
 
+[[performance.endpoints]]
+name = "one-order"
+service = "orders"
+path = "/api/orders/2"
+# A small sample, so that a run ends soon; a laptop may judge other things meanwhile.
+max_p95_ms = 300
+samples = 100
+budget_s = 1
+
 # What customers do at the busiest hour. Short, so that a run ends soon; 30 s are the default.
 # The limits leave room for a laptop or a CI machine that judges other things meanwhile.
 [[performance.load]]

@@ -5,7 +5,8 @@ from readiness.areas.monitoring.config import Drill, Service
 from readiness.areas.monitoring.probes import health, health_bodies
 from readiness.areas.monitoring.probes.health import Drilled, Endpoint, Offset
 from readiness.lib.guardian import Undo
-from readiness.lib.retry import undisturbed
+from readiness.lib.noise import Noise
+from readiness.lib.retry import judge_time, undisturbed
 from readiness.model.measurement import Limit
 
 _JSON = "application/json"
@@ -43,9 +44,9 @@ def test_health_endpoints(service: Service, evidence: Evidence) -> None:
     paths = (service.health, service.ready, service.live)
     offsets: list[Offset] = []
     for path in dict.fromkeys(paths):
-        endpoint = _asked(service, path, evidence)
+        endpoint, noise = _asked(service, path, evidence)
         offsets += endpoint.offsets
-        if not _judge_answers(endpoint, service, evidence):
+        if not _judge_answers(endpoint, noise, service, evidence):
             continue
         if path == service.health and service.health_fields:
             _judge_document(endpoint, service, evidence)
@@ -90,13 +91,14 @@ def _judge_body(endpoint: Endpoint, evidence: Evidence) -> None:
     )
 
 
-def _asked(service: Service, path: str, evidence: Evidence) -> Endpoint:
-    return undisturbed(
-        lambda: health.endpoint(service, path),
+def _asked(service: Service, path: str, evidence: Evidence) -> tuple[Endpoint, Noise]:
+    def keeps(found: Endpoint, noise: Noise) -> bool | None:
         # A busy machine excuses a latency, but never a status.
-        lambda found: not found.is_well or found.median_ms <= service.health_max_ms,
-        evidence.record,
-    )
+        if not found.is_well:
+            return False
+        return noise.keeps_time(found.median_ms, service.health_max_ms, found.fastest_ms)
+
+    return undisturbed(lambda _: health.endpoint(service, path), keeps, evidence)
 
 
 def _judge_document(endpoint: Endpoint, service: Service, evidence: Evidence) -> None:
@@ -124,7 +126,7 @@ def _judge_document(endpoint: Endpoint, service: Service, evidence: Evidence) ->
     )
 
 
-def _judge_answers(endpoint: Endpoint, service: Service, evidence: Evidence) -> bool:
+def _judge_answers(endpoint: Endpoint, noise: Noise, service: Service, evidence: Evidence) -> bool:
     """Status and latency; returns whether all answers were 200, and the rest can be judged."""
     times_ok, asked = endpoint.times_ok(), len(endpoint.answers)
     answered = evidence.judge(
@@ -135,11 +137,9 @@ def _judge_answers(endpoint: Endpoint, service: Service, evidence: Evidence) -> 
         says=f"{endpoint.path} answered 200 to {times_ok.value} of {asked} requests",
     )
     if answered:
-        evidence.judge(
-            "latency",
-            endpoint.latency(),
-            at_most(service.health_max_ms, service.deciding("health_max_ms")),
-        )
+        limit = at_most(service.health_max_ms, service.deciding("health_max_ms"))
+        with evidence.attempt():
+            judge_time(evidence, "latency", endpoint.latency(), limit, endpoint.fastest_ms, noise)
     return answered
 
 

@@ -5,7 +5,7 @@ from readiness.areas.monitoring.config import ErrorTracker, Service, UserPath
 from readiness.areas.monitoring.probes import health, outside
 from readiness.config.base.watching import BlackboxProbe
 from readiness.lib.prometheus import Prometheus
-from readiness.lib.retry import undisturbed
+from readiness.lib.retry import judge_time, undisturbed
 from readiness.model.measurement import Measurement
 
 
@@ -70,10 +70,10 @@ def test_user_paths(service: Service, evidence: Evidence) -> None:
 
 
 def _judge_path(service: Service, taken: UserPath, evidence: Evidence) -> None:
-    asked = undisturbed(
-        lambda: health.endpoint(service, taken.path),
-        lambda found: found.median_ms <= taken.max_ms,
-        evidence.record,
+    asked, noise = undisturbed(
+        lambda _: health.endpoint(service, taken.path),
+        lambda found, noise: noise.keeps_time(found.median_ms, taken.max_ms, found.fastest_ms),
+        evidence,
     )
     good, every = asked.times(taken.status), len(asked.answers)
     if not evidence.judge(
@@ -91,7 +91,8 @@ def _judge_path(service: Service, taken: UserPath, evidence: Evidence) -> None:
         equal_to(health.NOTHING, taken.deciding("contains")),
         says=f"{taken.path} answers {taken.status} without the text {lacking.value!r}",
     )
-    evidence.judge("latency", asked.latency(), at_most(taken.max_ms, taken.deciding("max_ms")))
+    limit = at_most(taken.max_ms, taken.deciding("max_ms"))
+    judge_time(evidence, "latency", asked.latency(), limit, asked.fastest_ms, noise)
 
 
 @check(

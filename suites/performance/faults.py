@@ -59,6 +59,37 @@ a_query_stalls = broken_by(
     lambda levers: levers.slow_view("shop.recent_orders", ms=1500, every=100),
 )
 
+_ENDPOINT: Final = "performance.endpoints[one-order]"
+_ONE_ORDER: Final = "/api/orders/{order_id}"
+
+slow_endpoint = broken_by(
+    "slow_endpoint",
+    "An order is shown after 800 ms of waiting for another service.",
+    {_ENDPOINT: {"p95"}},
+    lambda levers: levers.behave(delay_ms={_ONE_ORDER: 800}),
+)
+
+endpoint_fails_at_times = broken_by(
+    "endpoint_fails_at_times",
+    "Each 20th order is answered with 500; the others are as fast as before.",
+    {_ENDPOINT: {"answers"}},
+    lambda levers: levers.behave(status={_ONE_ORDER: 500}, every={_ONE_ORDER: 20}),
+)
+
+query_is_slower_than_before = broken_by(
+    "query_is_slower_than_before",
+    "Since the release before, the list of recent orders takes 60 ms more; 100 are allowed.",
+    {_QUERY: {"regression"}, **_DRIFT},
+    lambda levers: (levers.judged_before(), levers.slow_view("shop.recent_orders", ms=60)),
+)
+
+endpoint_is_slower_than_before = broken_by(
+    "endpoint_is_slower_than_before",
+    "Since the release before, an order takes 150 ms more; 300 are allowed.",
+    {_ENDPOINT: {"regression"}},
+    lambda levers: (levers.judged_before(), levers.behave(delay_ms={_ONE_ORDER: 150})),
+)
+
 _LOAD: Final = "performance.load[customers]"
 _CUSTOMERS: Final = "/api/customers/{customer_id}/orders"
 
@@ -88,4 +119,11 @@ load_is_not_kept_up = broken_by(
     "Requests queue for 3.5 s before they are answered.",
     {_LOAD: {"p95", "p99", "throughput"}},
     lambda levers: levers.behave(delay_ms={_CUSTOMERS: 3500}),
+)
+
+k6_saw_a_slow_service = broken_by(
+    "k6_saw_a_slow_service",
+    "By the summary of k6, the p95 of last night's load was 180 ms; 100 are allowed.",
+    {"performance.load[nightly]": {"p95"}},
+    lambda levers: levers.loaded_by_k6(p95_ms=180),
 )

@@ -4,17 +4,23 @@ from collections.abc import Iterator
 
 from readiness import Evidence, at_least, at_most, check
 from readiness.areas.performance import load as probe
+from readiness.areas.performance import summaries
 from readiness.areas.performance.config import Load
+from readiness.areas.performance.judging import (
+    Failures,
+    Times,
+    every,
+    judge_percentile,
+    judge_rate,
+)
 from readiness.areas.performance.load import Loaded
-from readiness.config.base.tables import Service
 from readiness.config.models import Config
+from readiness.lib.noise import SILENCE, Noise
 from readiness.lib.retry import undisturbed
-from readiness.lib.sampling import Bounds, percentile_bounds, quantile_points
-from readiness.model.errors import CouldNotMeasure
-from readiness.model.measurement import Limit, Measurement
+from readiness.model.errors import NoData
+from readiness.model.measurement import Measurement
 
-# A result within the uncertainty is measured again, this many times as long.
-_LONGER = (1, 2)
+_CLEARER = "raise `duration_s` of the load, and run it on a quiet system"
 
 
 @check(
@@ -38,63 +44,99 @@ _LONGER = (1, 2)
 )
 def test_load(load: Load, target: Config, evidence: Evidence) -> None:
     """Each objective is judged on confidence bounds, over good answers alone."""
+    if load.summary:
+        return _judge_summary(load, evidence)
     service = target.services[load.service]
-    loaded = undisturbed(
-        lambda: _measured(load, service),
-        lambda seen: all(_keeps(load, seen)),
-        evidence.record,
+    loaded, noise = undisturbed(
+        lambda times: probe.load(load, service, seconds=load.duration_s * times),
+        lambda found, noise: _clearly(load, found, noise),
+        evidence,
     )
     _record(load, loaded, evidence)
     with evidence.attempt():
-        _judge_errors(load, loaded, evidence)
-    if evidence.failures:
-        return  # what fails fast makes the good answers faster, and proves nothing
-    with evidence.attempt():
-        limit = at_most(load.max_p95_ms, load.deciding("max_p95_ms"))
-        _judge_latency("p95", 0.95, loaded, limit, evidence)
-    if load.max_p99_ms:
+        limit = at_most(load.max_error_ratio, load.deciding("max_error_ratio"))
+        _failures(load, loaded, noise).judge(evidence, limit, noise, _CLEARER)
+    if evidence.failures or not loaded.good:
+        return None  # what fails fast makes the good answers faster, and proves nothing
+    if _clearly(load, loaded, noise) is None and (problem := probe.starved(load, loaded)):
+        raise probe.bottleneck(load, problem)
+    for q, most, key in _percentiles(load):
         with evidence.attempt():
-            limit = at_most(load.max_p99_ms, load.deciding("max_p99_ms"))
-            _judge_latency("p99", 0.99, loaded, limit, evidence)
+            limit = at_most(most, load.deciding(key))
+            judge_percentile(evidence, q, _good(loaded), limit, noise, _CLEARER)
     if load.min_per_s:
         limit = at_least(load.min_per_s, load.deciding("min_per_s"))
-        evidence.judge("throughput", _per_second(loaded), limit)
-
-
-def _measured(load: Load, service: Service) -> Loaded:
-    """The load; longer if the first time leaves a doubt."""
-    for times in _LONGER:
-        loaded = probe.load(load, service, seconds=load.duration_s * times)
-        if None not in _keeps(load, loaded):
-            break
-    return loaded
-
-
-def _keeps(load: Load, loaded: Loaded) -> Iterator[bool | None]:
-    """Whether each objective is kept; None where it cannot be told."""
-    yield _sure(_failing(load, loaded), 0)
-    yield _sure(percentile_bounds(loaded.good, 0.95), load.max_p95_ms) if loaded.good else False
-    if load.max_p99_ms:
-        yield _sure(percentile_bounds(loaded.good, 0.99), load.max_p99_ms) if loaded.good else False
-    if load.min_per_s:
-        yield loaded.good_per_s >= load.min_per_s
-
-
-def _failing(load: Load, loaded: Loaded) -> Bounds:
-    """Bounds of the quantile at the error budget, of 1 for a failed request and 0 for a good one.
-
-    At most the agreed share fails exactly if this quantile is 0.
-    """
-    missed = [float(bool(one.problem)) for one in loaded.asked]
-    return percentile_bounds(missed, 1 - load.max_error_ratio)
-
-
-def _sure(bounds: Bounds, limit: float) -> bool | None:
-    if bounds.lower is not None and bounds.lower > limit:
-        return False
-    if bounds.upper is not None and bounds.upper <= limit:
-        return True
+        rate, each_s, fastest_s = _per_second(loaded), _each_s(loaded), min(loaded.good) / 1000
+        judge_rate(evidence, "throughput", rate, each_s, fastest_s, limit, noise)
     return None
+
+
+def _judge_summary(load: Load, evidence: Evidence) -> None:
+    """What another tool saw: its percentiles have no bounds, the number of failures has."""
+    seen = summaries.read(load)
+    source = f"{load.tool}: {load.summary}"
+    failures = Failures(seen.failed, seen.failed, seen.requests, source)
+    with evidence.attempt():
+        limit = at_most(load.max_error_ratio, load.deciding("max_error_ratio"))
+        failures.judge(evidence, limit, SILENCE, _CLEARER)
+    if evidence.failures:
+        return
+    for q, most, key in _percentiles(load):
+        with evidence.attempt():
+            name = f"p{100 * q:g}"
+            value = seen.p95_ms if key == "max_p95_ms" else seen.p99_ms
+            if value is None:
+                raise NoData(f"the summary has no {name}", where=source)
+            latency = Measurement(f"{name} latency", value, "ms", source, samples=seen.requests)
+            evidence.judge(name, latency, at_most(most, load.deciding(key)))
+    if load.min_per_s:
+        rate = Measurement(
+            "good answers a second", seen.good_per_s, "requests/s", source, samples=seen.requests
+        )
+        evidence.judge("throughput", rate, at_least(load.min_per_s, load.deciding("min_per_s")))
+
+
+def _percentiles(load: Load) -> Iterator[tuple[float, float, str]]:
+    """The quantiles that are judged, with their limits and keys."""
+    yield 0.95, load.max_p95_ms, "max_p95_ms"
+    if load.max_p99_ms:
+        yield 0.99, load.max_p99_ms, "max_p99_ms"
+
+
+def _good(loaded: Loaded) -> Times:
+    return Times(loaded.good, loaded.source)
+
+
+def _each_s(loaded: Loaded) -> float:
+    return sum(loaded.good) / max(1, len(loaded.good)) / 1000
+
+
+def _clearly(load: Load, loaded: Loaded, noise: Noise) -> bool | None:
+    """Whether all objectives are kept; None if that cannot be told."""
+    good = _failures(load, loaded, noise).keeps(load.max_error_ratio)
+    if not good or not loaded.good:
+        return good
+    kept = every(_keeps(load, loaded, noise))
+    return None if kept is False and probe.starved(load, loaded) else kept
+
+
+def _keeps(load: Load, loaded: Loaded, noise: Noise) -> Iterator[bool | None]:
+    """Whether each objective of good answers is kept."""
+    for q, most, _ in _percentiles(load):
+        yield _good(loaded).keeps(q, most, noise)
+    if load.min_per_s:
+        fastest_s = min(loaded.good) / 1000
+        yield noise.keeps_rate(loaded.good_per_s, load.min_per_s, _each_s(loaded), fastest_s)
+
+
+def _failures(load: Load, loaded: Loaded, noise: Noise) -> Failures:
+    """What failed after waiting longer than the objective may have waited for this machine."""
+    fastest_s = min(loaded.good, default=0.0) / 1000
+    agreed_s = load.max_p95_ms / 1000
+    times_s = [one.took_ms / 1000 for one in loaded.asked if one.problem]
+    certain = sum(s <= agreed_s or noise.own(s, fastest_s) > agreed_s for s in times_s)
+    count = len(loaded.asked)
+    return Failures(loaded.failed, certain, count, loaded.source, loaded.problems)
 
 
 def _record(load: Load, loaded: Loaded, evidence: Evidence) -> None:
@@ -116,51 +158,6 @@ def _record(load: Load, loaded: Loaded, evidence: Evidence) -> None:
     )
 
 
-def _judge_errors(load: Load, loaded: Loaded, evidence: Evidence) -> None:
-    count = len(loaded.asked)
-    ratio = Measurement(
-        "failed requests", loaded.failed / count, "ratio", loaded.source, samples=count
-    )
-    if _sure(_failing(load, loaded), 0) is None:
-        evidence.record(ratio)
-        raise _doubtful(
-            f"{loaded.failed} of {count} requests failed", f"{load.max_error_ratio:.3g} of them"
-        )
-    evidence.judge(
-        "errors",
-        ratio,
-        at_most(load.max_error_ratio, load.deciding("max_error_ratio")),
-        loaded.problems,
-        says=f"{loaded.failed} of {count} requests failed ({loaded.failed / count:.3g})",
-    )
-
-
-def _judge_latency(key: str, q: float, loaded: Loaded, limit: Limit, evidence: Evidence) -> None:
-    """Pass beyond doubt, fail beyond doubt, or be an error."""
-    bounds = percentile_bounds(loaded.good, q)
-    seen = _milliseconds(f"{key} latency", bounds.value, loaded)
-    evidence.record(seen)
-    most = float(limit.value)
-    match _sure(bounds, most):
-        case None:
-            between = f"between {_shown(bounds.lower)} and {_shown(bounds.upper)} ms"
-            raise _doubtful(f"the {key} is {between}", f"{most:g} ms")
-        case True:
-            upper = _milliseconds(f"{key} latency, 95 % upper bound", bounds.upper or 0.0, loaded)
-            evidence.judge(key, upper, limit)
-        case False:
-            lower = _milliseconds(f"{key} latency, 95 % lower bound", bounds.lower or 0.0, loaded)
-            says = f"{key} is at least {bounds.lower:.4g} ms (95 % confidence)"
-            evidence.judge(key, lower, limit, says=says)
-
-
-def _milliseconds(name: str, value: float, loaded: Loaded) -> Measurement:
-    quantiles = quantile_points(loaded.good)
-    return Measurement(
-        name, value, "ms", loaded.source, samples=len(loaded.good), quantiles=quantiles
-    )
-
-
 def _per_second(loaded: Loaded) -> Measurement:
     return Measurement(
         "good answers a second",
@@ -168,15 +165,4 @@ def _per_second(loaded: Loaded) -> Measurement:
         "requests/s",
         loaded.source,
         samples=len(loaded.good),
-    )
-
-
-def _shown(bound: float | None) -> str:
-    return "?" if bound is None else f"{bound:.4g}"
-
-
-def _doubtful(seen: str, limit: str) -> CouldNotMeasure:
-    return CouldNotMeasure(
-        f"too close to call: {seen}, and the limit is {limit}",
-        remedy="raise `duration_s` of the load, and run it on a quiet system",
     )

@@ -6,13 +6,18 @@ from itertools import chain, repeat
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from readiness import Evidence, at_least, at_most, check, equal_to
+from readiness.areas.performance.baseline import Comparison, comparison
 from readiness.areas.performance.config import Ingest, Query, WritePath
 from readiness.areas.performance.ingest import copy_rate, write_rate
-from readiness.areas.performance.queries import Latency, RunningQuery, running
+from readiness.areas.performance.judging import Times, every, judge_percentile, judge_rate
+from readiness.areas.performance.queries import RunningQuery, running
 from readiness.config.models import Config
-from readiness.lib.retry import undisturbed
+from readiness.lib.noise import Noise
+from readiness.lib.retry import judge_time, undisturbed
 from readiness.model.errors import CouldNotMeasure
 from readiness.model.measurement import Limit
+
+_CLEARER = "raise `samples` and `budget_s` of the query, and run it on a quiet system"
 
 
 @check(
@@ -46,16 +51,20 @@ def test_ingest_rate(ingest: Ingest, target: Config, evidence: Evidence) -> None
 
 
 def _judge_copy(ingest: Ingest, limit: Limit, evidence: Evidence) -> None:
-    measured = undisturbed(
-        lambda: copy_rate(ingest),
-        lambda found: limit.holds(found.rate.value),
-        evidence.record,
+    least = ingest.min_rows_per_s
+
+    measured, noise = undisturbed(
+        lambda longer: copy_rate(ingest.longer(longer)),
+        lambda found, noise: noise.keeps_rate(
+            float(found.rate.value), least, found.each_s, found.fastest_s
+        ),
+        evidence,
     )
     evidence.record(measured.round_trip)
     evidence.record(measured.driver)
-    evidence.judge(
-        "copy-rate", measured.rate, limit, f"{ingest.table} itself is slow, without the application"
-    )
+    because = f"{ingest.table} itself is slow, without the application"
+    rate, each_s, fastest_s = measured.rate, measured.each_s, measured.fastest_s
+    judge_rate(evidence, "copy-rate", rate, each_s, fastest_s, limit, noise, because)
 
 
 def _judge_application(
@@ -68,22 +77,30 @@ def _judge_application(
             where=f"[performance.ingest.write_path] of {ingest.name}",
             remedy=f"declare [services.{path.service}], or use one that is declared",
         )
-    measured = undisturbed(
-        lambda: write_rate(path, service, rows=ingest.rows),
-        lambda found: found.lost_something or limit.holds(found.rate.value),
-        evidence.record,
+    measured, noise = undisturbed(
+        lambda _: write_rate(path, service, rows=ingest.rows),
+        lambda found, noise: (
+            False
+            if found.lost_something
+            else noise.keeps_rate(
+                float(found.rate.value), ingest.min_rows_per_s, found.each_s, found.fastest_s
+            )
+        ),
+        evidence,
     )
     says = f"{measured.failed.value} of {measured.failed.samples} writes failed"
     evidence.judge("failed-writes", measured.failed, equal_to(0), measured.first_failure, says=says)
     says = f"The application acknowledged {measured.missing.value} rows that are not stored"
     evidence.judge("missing-rows", measured.missing, equal_to(0), says=says)
-    evidence.judge("write-rate", measured.rate, limit, f"{path.method} {path.path}")
+    because = f"{path.method} {path.path}"
+    rate, each_s, fastest_s = measured.rate, measured.each_s, measured.fastest_s
+    judge_rate(evidence, "write-rate", rate, each_s, fastest_s, limit, noise, because)
 
 
 @check(
     "performance.query-latency",
-    title="The query answers within its promised p95, without stalls",
-    failure_title="The query is slower than promised, or stalls",
+    title="The query answers within its promised p95, without stalls, as fast as before",
+    failure_title="The query is slower than promised or before, or stalls",
     each="query",
     severity="blocker",
     effect="load",
@@ -98,37 +115,45 @@ def _judge_application(
     It waits for another session's lock:
       select pid, state, wait_event, query from pg_stat_activity where wait_event_type = 'Lock';
     If it became slow with this release, roll back first and investigate afterwards.""",
-    judgements=("p95", "stall"),
+    judgements=("p95", "stall", "regression"),
 )
-def test_query_latency(query: Query, evidence: Evidence, benchmark: BenchmarkFixture) -> None:
+def test_query_latency(
+    query: Query, target: Config, evidence: Evidence, benchmark: BenchmarkFixture
+) -> None:
     """Judged on confidence bounds, so that the same system gets the same answer."""
     benchmark.group = "query latency"
     benchmark.name = query.name
     # A benchmark measures once: each attempt after the first has a copy of the unused one.
     unused = copy(benchmark)
     benchmarks = chain([benchmark], map(copy, repeat(unused)))
-    latency = undisturbed(
-        lambda: _latency(query, next(benchmarks)),
-        lambda measured: _is_fast(measured, query),
-        evidence.record,
+    compared = comparison(target, "performance.query-latency", query)
+    times, noise = undisturbed(
+        lambda longer: _times(query.longer(longer), next(benchmarks)),
+        lambda found, noise: _keeps(found, query, compared, noise),
+        evidence,
     )
+    limit = at_most(query.max_p95_ms, query.deciding("max_p95_ms"))
     with evidence.attempt():
-        _judge_p95(latency, query, evidence)
-    evidence.judge(
-        "stall", latency.slowest, at_most(query.max_stall_ms, query.deciding("max_stall_ms"))
-    )
+        judge_percentile(evidence, 0.95, times, limit, noise, _CLEARER)
+    if compared:
+        with evidence.attempt():
+            compared.judge(evidence, times, noise)
+    limit = at_most(query.max_stall_ms, query.deciding("max_stall_ms"))
+    judge_time(evidence, "stall", times.slowest, limit, min(times.ms), noise, q=1.0)
 
 
-def _latency(query: Query, benchmark: BenchmarkFixture) -> Latency:
+def _times(query: Query, benchmark: BenchmarkFixture) -> Times:
     with running(query) as execution:
-        return execution.latency(_measure(benchmark, execution))
+        return execution.times(_measure(benchmark, execution))
 
 
-def _is_fast(latency: Latency, query: Query) -> bool:
-    return (
-        latency.upper is not None
-        and at_most(query.max_p95_ms).holds(latency.upper.value)
-        and at_most(query.max_stall_ms).holds(latency.slowest.value)
+def _keeps(times: Times, query: Query, compared: Comparison | None, noise: Noise) -> bool | None:
+    return every(
+        (
+            times.keeps(0.95, query.max_p95_ms, noise),
+            noise.keeps_time(max(times.ms), query.max_stall_ms, min(times.ms), q=1.0),
+            compared is None or compared.keeps(times, noise),
+        )
     )
 
 
@@ -147,24 +172,3 @@ def _measure(benchmark: BenchmarkFixture, execution: RunningQuery) -> list[float
             remedy="run it without xdist (-n0) and without --benchmark-disable",
         )
     return list(benchmark.stats.stats.data)
-
-
-def _judge_p95(latency: Latency, query: Query, evidence: Evidence) -> None:
-    """Pass beyond doubt, fail beyond doubt, or be an error."""
-    limit = at_most(query.max_p95_ms, query.deciding("max_p95_ms"))
-    evidence.record(latency.p95)
-    if latency.lower and not limit.holds(latency.lower.value):
-        least = f"{float(latency.lower.value):.4g}"
-        evidence.judge(
-            "p95", latency.lower, limit, says=f"p95 is at least {least} ms (95 % confidence)"
-        )
-    elif latency.upper and limit.holds(latency.upper.value):
-        evidence.judge("p95", latency.upper, limit)
-    else:
-        lower = f"{latency.lower.value:.4g}" if latency.lower else "?"
-        upper = f"{latency.upper.value:.4g}" if latency.upper else "?"
-        raise CouldNotMeasure(
-            f"too close to call: {latency.p95.samples} samples put the p95 between {lower} and"
-            f" {upper} ms, and the limit is {query.max_p95_ms:g} ms",
-            remedy="raise `samples` and `budget_s` of the query, and run it on a quiet system",
-        )

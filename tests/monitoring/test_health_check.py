@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from readiness.areas.monitoring.config import Service
+from readiness.lib.noise import SILENCE, Watch
 from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
 from readiness.model.evidence import Evidence
 from tests.support.monitored_service import MonitoredService, drilled, missed, misses, suite
@@ -83,7 +84,8 @@ def test_one_bad_answer_of_five_fails() -> None:
     assert "answered 503" in found
 
 
-def test_latency_above_the_limit_fails() -> None:
+def test_latency_above_the_limit_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Watch, "seen", lambda _: SILENCE)
     with MonitoredService() as server:
         found = misses(judged(server.service(health_max_ms=1e-6)))
 

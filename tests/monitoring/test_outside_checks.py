@@ -7,6 +7,7 @@ import pytest
 
 from readiness.areas.monitoring.config import ErrorTracker, Service, UserPath
 from readiness.lib import retry
+from readiness.lib.noise import SILENCE, Watch
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
 from readiness.model.evidence import Evidence
 from readiness.model.secrets import Secret
@@ -172,8 +173,13 @@ def test_invalid_dsn_is_an_error_that_does_not_repeat_it(tracker: Tracker, dsn: 
     ],
 )
 def test_path_of_users_is_judged_by_what_they_see(
-    reply: Reply, changes: dict[str, object], key: str | None, expected: str
+    reply: Reply,
+    changes: dict[str, object],
+    key: str | None,
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(Watch, "seen", lambda _: SILENCE)
     taken = {"name": "home", "path": "/", "contains": ["Shop"], "max_ms": 10_000.0} | changes
     with MonitoredService() as server:
         server.routes["/"] = reply

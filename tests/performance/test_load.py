@@ -14,6 +14,8 @@ from readiness.areas.performance.config import Load
 from readiness.areas.performance.load import Asked, Loaded
 from readiness.config.base.tables import Service
 from readiness.config.models import Config
+from readiness.lib import retry
+from readiness.lib.noise import Noise, Watch
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.evidence import CheckFailed, Evidence, Outcome
 from readiness.model.secrets import Interpolated
@@ -129,12 +131,11 @@ def test_a_wrong_locustfile(text: str, error: type[Exception], says: str, tmp_pa
         sent(settings, server.url)
 
 
-def test_a_starved_generator_is_an_error() -> None:
-    with (
-        SmallServer({"/a": OK}) as server,
-        pytest.raises(CouldNotMeasure, match="load generator was the bottleneck"),
-    ):
-        sent(declared(rate=200, max_late_ms=0.001), server.url)
+def test_a_starved_generator_is_noticed() -> None:
+    settings = declared(rate=200, max_late_ms=0.001)
+    with SmallServer({"/a": OK}) as server:
+        loaded = sent(settings, server.url)
+    assert "ms late" in load.starved(settings, loaded)
 
 
 @pytest.fixture
@@ -148,10 +149,13 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Evidence]:
     spec.loader.exec_module(module)
 
     def judge(
-        times: list[float], problems: list[str] | None = None, **settings: object
+        times: list[float],
+        problems: list[str] | None = None,
+        late_ms: float = 0,
+        **settings: object,
     ) -> Evidence:
         asked = tuple(
-            Asked(n / 50, n / 50, took, "GET /", problem)
+            Asked(n / 50, n / 50 + late_ms / 1000, took, "GET /", problem)
             for n, (took, problem) in enumerate(
                 zip(times, problems or [""] * len(times), strict=True)
             )
@@ -174,6 +178,19 @@ FAST = [10.0] * 400
 def test_fast_and_good_answers_pass(judged: Callable[..., Evidence]) -> None:
     evidence = judged(FAST, max_p99_ms=600, min_per_s=40)
     assert evidence.conclude() is Outcome.PASS
+
+
+LATE: dict[str, object] = {"max_late_ms": 5}
+
+
+def test_a_pass_counts_whatever_the_generator_was(judged: Callable[..., Evidence]) -> None:
+    """That requests waited for the generator makes them slower, and no service faster."""
+    assert judged(FAST, late_ms=10, **LATE).conclude() is Outcome.PASS
+
+
+def test_a_miss_of_a_starved_generator_is_an_error(judged: Callable[..., Evidence]) -> None:
+    with pytest.raises(CouldNotMeasure, match="the load generator was the bottleneck"):
+        judged([600.0] * 400, late_ms=10, **LATE)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +216,7 @@ def test_a_missed_objective(
 @pytest.mark.parametrize(
     ("times", "problems", "says"),
     [
-        ([10.0] * 380 + [900.0] * 20, None, "the p95 is between 10 and 900 ms"),
+        ([10.0] * 380 + [900.0] * 20, None, "put the p95 between 10 and 900 ms"),
         (FAST, ["status 500"] * 4 + [""] * 396, "4 of 400 requests failed"),
     ],
 )
@@ -210,10 +227,28 @@ def test_what_is_too_close_to_call_is_an_error(
         judged(times, problems).conclude()
 
 
+CROWDED = Noise(usual_s=0.001, worst_s=0.028, lost=0.98)
+
+
+def test_failures_after_a_wait_that_noise_explains_are_an_error(
+    judged: Callable[..., Evidence], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy machine keeps the requests of a healthy service waiting for its pool."""
+    monkeypatch.setattr(Watch, "seen", lambda _: CROWDED)
+    monkeypatch.setattr(retry, "_await_quiet", lambda: None)
+    failing = ["status 503"] * 40 + [""] * 360
+    with pytest.raises(CouldNotMeasure, match="40 of 400 requests failed"):
+        judged([2500.0] * 40 + [10.0] * 360, failing).conclude()
+    with pytest.raises(CouldNotMeasure, match="400 of 400 requests failed"):
+        judged([2500.0] * 400, ["no answer in time"] * 400, min_per_s=40).conclude()
+    with pytest.raises(CheckFailed, match="40 of 400 requests failed"):
+        judged([12.0] * 40 + [10.0] * 360, failing).conclude()
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"requests": None}, "either `requests` or `locustfile` is needed"),
+        ({"requests": None}, "one of `requests`, `locustfile` and `summary` is needed"),
         ({"rate": None}, "is missing; it is required with `requests`"),
         ({"requests": None, "rate": None, "locustfile": "a.py"}, "required with `locustfile`"),
         ({"duration_s": 2}, "299 are needed"),

@@ -30,6 +30,11 @@ def lower(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
+class _Listening(ThreadingHTTPServer):
+    # Of 5, the default, the kernel drops connections of a burst; clients try again 1 s later.
+    request_queue_size = 128
+
+
 class SmallServer:
     """An HTTP server whose routes a test may change while it runs."""
 
@@ -77,7 +82,7 @@ class SmallServer:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - theirs
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Listening(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 

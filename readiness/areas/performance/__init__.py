@@ -22,6 +22,7 @@ def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
     yield from twice(("performance", "ingest"), "name", (i.name for i in performance.ingest))
     yield from twice(("performance", "queries"), "name", (q.name for q in performance.queries))
     yield from _placeholders(performance.queries)
+    yield from _endpoints(config)
     yield from twice(("performance", "load"), "name", (one.name for one in performance.load))
     for index, load in enumerate(performance.load):
         place = ("performance", "load", index)
@@ -30,10 +31,28 @@ def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
             yield Mistake((*place, key), what, remedy)
 
 
+def _endpoints(config: Config) -> Iterator[Mistake]:
+    endpoints = config.performance.endpoints
+    yield from twice(("performance", "endpoints"), "name", (one.name for one in endpoints))
+    for index, endpoint in enumerate(endpoints):
+        place = ("performance", "endpoints", index)
+        yield from known((*place, "service"), endpoint.service, "services", config.services)
+        service = config.services.get(endpoint.service)
+        if service and endpoint.max_p95_ms >= service.timeout_s * 1000:
+            yield Mistake(
+                (*place, "max_p95_ms"),
+                f"`timeout_s` of [services.{endpoint.service}] ends each request before",
+                f"set that above {endpoint.max_p95_ms / 1000:g}",
+            )
+
+
 def _contradictions(load: Load) -> Iterator[tuple[str, str, str]]:
     """Key, mistake and remedy of what does not fit together."""
-    if bool(load.requests) == bool(load.locustfile):
-        yield "requests", "either `requests` or `locustfile` is needed", "keep one of the two"
+    if sum(map(bool, (load.requests, load.locustfile, load.summary))) != 1:
+        what = "one of `requests`, `locustfile` and `summary` is needed"
+        yield "requests", what, "keep one of them"
+    elif bool(load.summary) != bool(load.tool):
+        yield "tool", "`summary` and `tool` belong together", "set both, or neither"
     elif load.requests and not load.rate:
         yield "rate", "is missing; it is required with `requests`", "set the declared peak"
     elif load.locustfile and not load.users:
@@ -78,6 +97,7 @@ AREA: Final = Area(
     kinds={
         "ingest": ("[[performance.ingest]]", lambda c: c.performance.ingest),
         "query": ("[[performance.queries]]", lambda c: c.performance.queries),
+        "endpoint": ("[[performance.endpoints]]", lambda c: c.performance.endpoints),
         "load": ("[[performance.load]]", lambda c: c.performance.load),
     },
     mistakes=_mistakes,

@@ -36,6 +36,10 @@ class Ingest(Model):
     )
     write_path: WritePath | None = Field(None, description="how the application writes rows")
 
+    def longer(self, times: int) -> "Ingest":
+        """The same, measured so many times as often."""
+        return self.model_copy(update={"samples": self.samples * times})
+
 
 class Query(Model):
     """A query with a promised latency."""
@@ -55,9 +59,15 @@ class Query(Model):
     )
     budget_s: Positive = Field(15, description="seconds; a slow query is measured less often")
 
+    def longer(self, times: int) -> "Query":
+        """The same, measured so many times as long."""
+        return self.model_copy(
+            update={"samples": self.samples * times, "budget_s": self.budget_s * times}
+        )
 
-class LoadRequest(Model):
-    """One request of a mix."""
+
+class Request(Model):
+    """One kind of request, and the statuses that are good answers to it."""
 
     path: Path_ = Field(..., description="path of the request")
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = Field(
@@ -66,10 +76,36 @@ class LoadRequest(Model):
     body: Body | None = Field(
         None, description="the JSON body; `{n}` becomes a number never sent before"
     )
-    weight: Count = Field(1, description="its share of the requests, against the other weights")
     status: Annotated[list[int], Field(min_length=1)] = Field(
         default=[200], description="statuses that count as answered"
     )
+
+
+class Endpoint(Request):
+    """An HTTP endpoint with a promised latency, requested one at a time."""
+
+    name: Name = Field(..., description="its name in the report")
+    service: Name = Field(..., description="the [services.NAME] that serves it")
+    max_p95_ms: Positive = Field(..., description="milliseconds; slowest p95 that is promised")
+    samples: Annotated[int, Field(ge=59)] = Field(
+        200, description="requests measured; 59 are the least that can bound a p95"
+    )
+    budget_s: Positive = Field(15, description="seconds; a slow endpoint is measured less often")
+
+    def longer(self, times: int) -> "Endpoint":
+        """The same, measured so many times as long."""
+        return self.model_copy(
+            update={"samples": self.samples * times, "budget_s": self.budget_s * times}
+        )
+
+
+class LoadRequest(Request):
+    """One request of a mix."""
+
+    weight: Count = Field(1, description="its share of the requests, against the other weights")
+
+
+LoadTool = Literal["k6", "vegeta", "gatling", "wrk2"]
 
 
 class Load(Model):
@@ -87,6 +123,11 @@ class Load(Model):
         None, description="instead of `requests`: a locustfile, whose users decide when they send"
     )
     users: Count | None = Field(None, description="users of the locustfile; required with it")
+    summary: File | None = Field(
+        None, description="instead of both: what another tool wrote about a load that it sent"
+    )
+    tool: LoadTool | None = Field(None, description="the tool that wrote it; required with it")
+    max_age_h: Positive = Field(24, description="hours; an older summary is not judged")
     processes: Count = Field(1, description="processes of locust that share the load")
     duration_s: Positive = Field(30, description="seconds that are judged, after the warm-up")
     warm_up_s: Annotated[float, Field(ge=0)] = Field(
@@ -112,6 +153,20 @@ class Load(Model):
         return max(map(fewest_samples, quantiles))
 
 
+class Baseline(Model):
+    """Compare the medians of queries and endpoints with those of earlier runs."""
+
+    records: File = Field(
+        ...,
+        description="folder of earlier records, as `reports/history`; the last five READY ones"
+        " under the same conditions are the baseline",
+    )
+    max_ratio: Annotated[float, Field(gt=1)] = Field(
+        1.2, description="slowest median, as a multiple of the baseline's"
+    )
+    min_ms: Positive = Field(5, description="milliseconds; a smaller difference is none")
+
+
 class Performance(Model):
     """Performance baselines."""
 
@@ -121,6 +176,10 @@ class Performance(Model):
     queries: Annotated[list[Query], Field(min_length=1)] = Field(
         default=[], description="queries with a promised latency, as [[performance.queries]]"
     )
+    endpoints: Annotated[list[Endpoint], Field(min_length=1)] = Field(
+        default=[], description="endpoints with a promised latency, as [[performance.endpoints]]"
+    )
+    baseline: Baseline | None = Field(None, description="compare with earlier runs")
     load: Annotated[list[Load], Field(min_length=1)] = Field(
         default=[], description="loads with objectives, as [[performance.load]]"
     )

@@ -3,6 +3,7 @@
 Both count the rows that are in the table.
 """
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,9 +36,11 @@ _BLOCK: Final = 128 * 1024
 
 @dataclass(frozen=True, slots=True)
 class CopyRate:
-    """Rows per second, and two figures that explain it."""
+    """Rows per second, and what explains them; one COPY took `each_s` s, the fastest less."""
 
     rate: Measurement
+    each_s: float
+    fastest_s: float
     round_trip: Measurement
     driver: Measurement
 
@@ -67,15 +70,17 @@ def copy_rate(ingest: Ingest) -> CopyRate:
         scratch_copy(connection, ingest.dsn, ingest.table, triggers=ingest.triggers) as scratch,
     ):
         round_trip = _round_trip(connection)
-        samples = list(_samples(connection, scratch, ingest))[1:]
+        taken = list(_samples(connection, scratch, ingest))[1:]
         source = source_of(scratch.copy_statement(), connection)
-    if len(samples) < _FEWEST_SAMPLES:
+    if len(taken) < _FEWEST_SAMPLES:
         raise TookTooLong(
-            f"only {len(samples)} samples of COPY fit into {_BUDGET_S:g} s", where=ingest.table
+            f"only {len(taken)} samples of COPY fit into {_BUDGET_S:g} s", where=ingest.table
         )
     # The pure Python implementation is three times slower per row: the report shows it.
     driver = Measurement("psycopg implementation", psycopg.pq.__impl__, "text", "psycopg.pq")
-    return CopyRate(_rate(samples, source), round_trip, driver)
+    seconds = [sample.seconds for sample in taken]
+    each_s, fastest_s = percentile(seconds, 0.5), min(seconds)
+    return CopyRate(_rate(taken, source), each_s, fastest_s, round_trip, driver)
 
 
 def _samples(connection: Connection, scratch: ScratchTable, ingest: Ingest) -> Iterator[Sample]:
@@ -165,12 +170,16 @@ class WriteRate:
 
     Attributes:
         rate: rows/s that arrived in the table.
+        each_s: seconds of one request, on average.
+        fastest_s: seconds of the fastest one.
         failed: requests that were not answered with a 2xx.
         missing: rows of requests that were answered with a 2xx, and are not in the table.
         first_failure: the answer to the first failed request.
     """
 
     rate: Measurement
+    each_s: float
+    fastest_s: float
     failed: Measurement
     missing: Measurement
     first_failure: str
@@ -186,6 +195,7 @@ class _Sent:
     accepted: int = 0
     failures: int = 0
     first_failure: str = ""
+    fastest_s: float = math.inf
 
 
 def write_rate(path: WritePath, service: Service, *, rows: int) -> WriteRate:
@@ -212,6 +222,8 @@ def write_rate(path: WritePath, service: Service, *, rows: int) -> WriteRate:
         rate=Measurement(
             "rows stored by the application", stored / seconds, "rows/s", source, samples=requests
         ),
+        each_s=seconds / max(1, requests),
+        fastest_s=sent.fastest_s,
         failed=Measurement("failed writes", sent.failures, "count", source, samples=requests),
         missing=Measurement(
             "rows acknowledged and not stored",
@@ -229,7 +241,9 @@ def _send(session: Session, path: WritePath, service: Service, rows: int) -> _Se
     end = time.perf_counter() + _WINDOW_S
     # Microseconds since 1970: no earlier run has used them, and JSON readers keep them exact.
     for number in count(time.time_ns() // 1000):
+        started = time.perf_counter()
         failure = _write(session, path, service, number)
+        sent.fastest_s = min(sent.fastest_s, time.perf_counter() - started)
         if failure is None:
             sent.accepted += 1
         else:

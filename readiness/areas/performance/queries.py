@@ -1,51 +1,18 @@
-"""Executes a query as an application would, and derives its latency from the times measured."""
+"""Executes a query as an application would, and times it."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from itertools import cycle
 from time import perf_counter
 from typing import Final
 
 from readiness.areas.performance.config import Query
+from readiness.areas.performance.judging import PATIENCE, Times, plan
 from readiness.lib.postgres import Connection, connect, source_of, translated
-from readiness.lib.sampling import fewest_samples, percentile, percentile_bounds, quantile_points
+from readiness.lib.sampling import percentile
 from readiness.model.errors import CouldNotMeasure, NoData
-from readiness.model.measurement import Measurement
 
-_Q: Final = 0.95
-_FEWEST: Final = fewest_samples(_Q)
-_FEWEST_TO_FAIL: Final = 2
-_WARM_UP: Final = 20
 _PILOT: Final = 5
-# How many budgets the least sample that can pass may take, before it is cut shorter still:
-# a query that slow needs only a few executions to fail.
-_PATIENCE: Final = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How often to execute: `warm_up` times unmeasured, then `rounds` times."""
-
-    rounds: int
-    warm_up: int
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """The p95 of a query, in ms: of the samples, and the 95 % bounds of the true one.
-
-    Attributes:
-        p95: of the samples, with the distribution.
-        lower: the true p95 is above it; None if there are too few samples.
-        upper: the true p95 is below it; None if there are fewer than 59 samples.
-        slowest: the slowest execution; no percentile shows one stall among hundreds.
-    """
-
-    p95: Measurement
-    lower: Measurement | None
-    upper: Measurement | None
-    slowest: Measurement
 
 
 class RunningQuery:
@@ -57,15 +24,15 @@ class RunningQuery:
         # A statement without parameters goes as it is: its percent signs mean themselves.
         self._params = cycle([params or None for params in query.params])
         self._rows = 0
-        self.plan = plan(query, self._pilot())
+        self.plan = plan(query.samples, query.budget_s, self._pilot())
 
     def execute(self) -> None:
         """Execute once with the next parameters, and fetch every row."""
         self._cursor.execute(self._query.sql, next(self._params))
         self._rows += len(self._cursor.fetchall())
 
-    def latency(self, seconds: Sequence[float]) -> Latency:
-        """The latency by the measured times.
+    def times(self, seconds: Sequence[float]) -> Times:
+        """The measured times in ms.
 
         Raises:
             NoData: no execution returned a row, so that no work was measured.
@@ -76,7 +43,7 @@ class RunningQuery:
                 where=source_of(self._query.sql),
                 remedy="set `params` that find rows, taken from real traffic",
             )
-        return latency(self._query, seconds)
+        return Times([second * 1000 for second in seconds], source_of(self._query.sql))
 
     def _pilot(self) -> float:
         times = []
@@ -96,45 +63,9 @@ def running(query: Query) -> Iterator[RunningQuery]:
     """
     if not query.params:
         raise CouldNotMeasure("the query has no parameter set", where=query.name)
-    total_s = (_PILOT + _PATIENCE + 2) * query.budget_s
+    total_s = (_PILOT + PATIENCE + 2) * query.budget_s
     with (
         connect(query.dsn, timeout_s=query.budget_s, total_s=total_s) as connection,
         translated(source_of(query.sql)),
     ):
         yield RunningQuery(query, connection)
-
-
-def plan(query: Query, execution_s: float) -> Plan:
-    """How many executions, of so many seconds each, fit into the budget of the query."""
-    fit = int(query.budget_s / execution_s) - _WARM_UP
-    if fit >= _FEWEST:
-        return Plan(min(fit, query.samples), _WARM_UP)
-    most = int(_PATIENCE * query.budget_s / execution_s)
-    if most >= _FEWEST + _WARM_UP:
-        return Plan(_FEWEST, _WARM_UP)
-    # The pilot has warmed the connection up; only the size of the failure is unknown.
-    return Plan(max(_FEWEST_TO_FAIL, min(most, _FEWEST)), 0)
-
-
-def latency(query: Query, seconds: Sequence[float]) -> Latency:
-    """The p95 of measured times and its bounds; raises NoData if there are no times."""
-    times = [second * 1000 for second in seconds]
-    bounds = percentile_bounds(times, _Q)
-    p95 = Measurement(
-        name="p95 latency",
-        value=bounds.value,
-        unit="ms",
-        source=source_of(query.sql),
-        samples=len(times),
-        quantiles=quantile_points(times),
-    )
-    return Latency(
-        p95=p95,
-        lower=_bound(p95, "p95 latency, 95 % lower bound", bounds.lower),
-        upper=_bound(p95, "p95 latency, 95 % upper bound", bounds.upper),
-        slowest=replace(p95, name="slowest execution", value=max(times), quantiles=()),
-    )
-
-
-def _bound(p95: Measurement, name: str, value: float | None) -> Measurement | None:
-    return None if value is None else replace(p95, name=name, value=value, quantiles=())

@@ -100,6 +100,11 @@ class Endpoint:
         """The median time to the last byte, as one slow answer means little on a busy host."""
         return statistics.median(a.elapsed_ms for a in self.answers)
 
+    @property
+    def fastest_ms(self) -> float:
+        """The time of the fastest answer."""
+        return min(a.elapsed_ms for a in self.answers)
+
     def latency(self) -> Measurement:
         """The median time, in ms."""
         return self._measured("median latency of", self.median_ms, "ms")

@@ -1,16 +1,13 @@
-"""How often a query is executed, and what is concluded from the times."""
+"""How often something is executed, and what is concluded from the times."""
 
 import pytest
 
 from readiness import Evidence
-from readiness.areas.performance.config import Query
-from readiness.areas.performance.queries import Plan, latency, plan
+from readiness.areas.performance.judging import Plan, Times, judge_percentile, plan
+from readiness.lib.noise import SILENCE, Noise
 from readiness.model.errors import CouldNotMeasure
 from readiness.model.evidence import CheckFailed, Outcome
-from readiness.model.secrets import Dsn
-from suites.performance import test_performance as suite
-
-QUERY = Query(name="it", dsn=Dsn("host=x"), sql="select 1", samples=400, budget_s=15)
+from readiness.model.measurement import at_most
 
 
 @pytest.mark.parametrize(
@@ -25,14 +22,14 @@ QUERY = Query(name="it", dsn=Dsn("host=x"), sql="select 1", samples=400, budget_
         (100, Plan(2, 0)),
     ],
 )
-def test_slow_query_is_executed_less_often(execution_s: float, expected: Plan) -> None:
-    assert plan(QUERY, execution_s) == expected
+def test_what_is_slow_is_executed_less_often(execution_s: float, expected: Plan) -> None:
+    assert plan(400, 15, execution_s) == expected
 
 
-def _judge(times_ms: list[float], limit_ms: float) -> Outcome:
+def _judge(times_ms: list[float], limit_ms: float, noise: Noise = SILENCE) -> Outcome:
     evidence = Evidence()
-    query = QUERY.model_copy(update={"max_p95_ms": limit_ms})
-    suite._judge_p95(latency(query, [time / 1000 for time in times_ms]), query, evidence)
+    times = Times(times_ms, "select 1")
+    judge_percentile(evidence, 0.95, times, at_most(limit_ms), noise, "raise `samples`")
     return evidence.conclude()
 
 
@@ -48,7 +45,7 @@ def test_p95_at_the_limit_passes() -> None:
 
 @pytest.mark.parametrize("n", [1, 12, 58])
 def test_too_few_samples_never_pass(n: int) -> None:
-    with pytest.raises(CouldNotMeasure, match="too close to call"):
+    with pytest.raises(CouldNotMeasure, match="cannot be told apart"):
         _judge([50.0] * n, 100)
 
 
@@ -64,6 +61,14 @@ def test_p95_near_the_limit_is_too_close_to_call() -> None:
     times = [90.0] * 190 + [110.0] * 10
     with pytest.raises(CouldNotMeasure, match=r"between 90 and 110 ms, and the limit is 100"):
         _judge(times, 100)
+
+
+def test_a_miss_that_noise_explains_is_an_error() -> None:
+    noise = Noise(usual_s=0.015, worst_s=0.055, lost=0.25)
+    with pytest.raises(CouldNotMeasure, match=r"noise of this machine: 25% of the time lost"):
+        _judge([9.0, *[145.0] * 400], 100, noise)
+    with pytest.raises(CheckFailed):
+        _judge([145.0] * 400, 100, noise)
 
 
 def test_slow_tail_beyond_the_percentile_passes() -> None:

@@ -1,0 +1,125 @@
+"""Regressions: how often one is found that is not there, and how often one that is.
+
+PYTHONPATH=. python benchmarks/bench_regression.py [PAIRS]
+
+The times are those of a real server: a query that aggregates rows, 20 executions a run, one run
+after the other. The same release judged twice is two runs that follow each other. The slow-down is
+simulated: it multiplies the measured times of the second run. Each execution is timed twice: by the
+clock, beside the noise of this machine, and by the processor time of the server's process, which is
+about what the clock shows on a quiet machine.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from readiness.areas.performance.baseline import Comparison, rounds
+from readiness.areas.performance.config import Baseline
+from readiness.areas.performance.judging import Times
+from readiness.lib.noise import SILENCE, Noise, watching
+from readiness.lib.postgres import Connection, connect, fetch, fetch_value
+from readiness.model.secrets import Dsn
+from readiness.servers.postgres import PrivatePostgres
+
+ROWS: Final = 1_000_000
+TABLE: Final = "create table t as select n, md5(n::text) as m from generate_series(1, %s) n"
+QUERY: Final = "select count(*), max(m) from t where m like 'a%'"
+SAMPLES: Final = 20
+WARM_UP: Final = 3
+MOST_FALSE: Final = 0.05
+FEWEST_FOUND: Final = 0.95
+
+
+class Run(NamedTuple):
+    """The times of one run, in ms, and the noise beside it."""
+
+    ms: list[float]
+    noise: Noise
+
+
+def main(pairs: int = 50) -> int:
+    """0 if both shares are as demanded, by processor time."""
+    clock, processor = measure(2 * pairs)
+    print("by the clock:")
+    judge(clock)
+    print("by processor time:")
+    return 0 if judge(processor) else 1
+
+
+def judge(runs: Sequence[Run]) -> bool:
+    """Print the shares; whether both are as demanded."""
+    medians = sorted(sorted(run.ms)[SAMPLES // 2] for run in runs)
+    usual = sorted(run.noise.usual_s * 1000 for run in runs)[len(runs) // 2]
+    lost = sorted(run.noise.lost for run in runs)[len(runs) // 2]
+    print(f"  {len(runs)} runs, medians {medians[0]:.1f} to {medians[-1]:.1f} ms")
+    print(f"  noise: {lost:.0%} of the time lost, wake-ups {usual:.1f} ms late (p95)")
+    sound = True
+    for ratio in (1.2, 1.1):
+        same = [judged(a, b, ratio, 1.0) for a, b in zip(runs[::2], runs[1::2], strict=True)]
+        sound &= same.count(False) <= MOST_FALSE * len(same)
+        print(f"  max_ratio {ratio}, the same release: {_shares(same)}")
+        for slower in (1.2, 1.3, 1.5):
+            found = [judged(a, b, ratio, slower) for a, b in pairwise(runs)]
+            print(f"  max_ratio {ratio}, {slower - 1:.0%} slower: {_shares(found)}")
+            if (ratio, slower) == (1.1, 1.2):
+                sound &= found.count(False) >= FEWEST_FOUND * len(found)
+    print(f"  demanded: at most {MOST_FALSE:.0%} of the same release;", end=" ")
+    print(f"{FEWEST_FOUND:.0%} of what is 20 % slower, with max_ratio 1.1")
+    return sound
+
+
+def _shares(states: Sequence[bool | None]) -> str:
+    words = {"a regression": False, "cannot be told": None, "none": True}
+    return ", ".join(f"{states.count(s) / len(states):.0%} {word}" for word, s in words.items())
+
+
+def judged(before: Run, after: Run, max_ratio: float, slower: float) -> bool | None:
+    settings = Baseline(records="history", max_ratio=max_ratio)
+    found = Comparison(settings, "", tuple(rounds(before.ms)), 1, "before", "")
+    return found.keeps(Times([ms * slower for ms in after.ms], "bench"), after.noise)
+
+
+def measure(number: int) -> tuple[list[Run], list[Run]]:
+    """So many runs by the clock, and the same by processor time."""
+    with tempfile.TemporaryDirectory() as folder, PrivatePostgres.start(Path(folder)) as server:
+        dsn = Dsn(server.dsn())
+        with connect(dsn, timeout_s=120, total_s=1200) as connection:
+            fetch(connection, TABLE, [ROWS])
+            fetch(connection, "vacuum analyze t")
+            fetch(connection, "alter system set max_parallel_workers_per_gather = 0")
+            fetch(connection, "select pg_reload_conf()")
+        runs = [_run(dsn) for _ in range(number)]
+    return [clock for clock, _ in runs], [processor for _, processor in runs]
+
+
+def _run(dsn: Dsn) -> tuple[Run, Run]:
+    """A connection of its own, warmed up, as the check does."""
+    clock, processor = [], []
+    with watching() as watch, connect(dsn, timeout_s=60, total_s=600) as connection:
+        ran = _processor_time(connection)
+        for _ in range(WARM_UP):
+            fetch(connection, QUERY)
+        for _ in range(SAMPLES):
+            before, started = _ms(ran), time.perf_counter()
+            fetch(connection, QUERY)
+            clock.append((time.perf_counter() - started) * 1000)
+            processor.append(_ms(ran) - before)
+    return Run(clock, watch.seen()), Run(processor, SILENCE)
+
+
+def _processor_time(connection: Connection) -> Path:
+    pid = fetch_value(connection, "select pg_backend_pid()")
+    return Path(f"/proc/{pid}/schedstat")
+
+
+def _ms(ran: Path) -> float:
+    """The first figure is the time on a processor, in nanoseconds: sched-stats of the kernel."""
+    return int(ran.read_text(encoding="ascii").split()[0]) / 1_000_000
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(*map(int, sys.argv[1:])))

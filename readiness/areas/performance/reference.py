@@ -1,0 +1,100 @@
+"""What was before: a READY run of the reference system, and a load that another tool sent."""
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from readiness import __version__
+from readiness.areas.performance.baseline import conditions_of, summary
+from readiness.areas.performance.config import Config, Query
+from readiness.areas.performance.endpoints import answered
+from readiness.areas.performance.judging import Times
+from readiness.areas.performance.queries import running
+from readiness.model.check import Effect, Severity
+from readiness.model.evidence import Outcome
+from readiness.model.measurement import Measurement
+from readiness.model.record import (
+    CheckResult,
+    Facts,
+    RunFacts,
+    RunRecord,
+    Selection,
+    SuiteResult,
+    SuiteState,
+    TargetFacts,
+)
+from readiness.model.verdict import judge
+
+_SAMPLES: Final = 60
+_RELEASE: Final = "1.4.0"
+LOADED_BY_K6: Final = """
+[[performance.load]]
+name = "nightly"
+service = "orders"
+summary = "{summary}"
+tool = "k6"
+max_p95_ms = 100
+"""
+
+
+def run_before(config: Config) -> RunRecord:
+    """Measure each query and endpoint now, as the run of the previous release would have."""
+    at = datetime.now(UTC)
+    run = RunFacts(
+        id="run-before",
+        started=at,
+        finished=at,
+        duration_s=0,
+        tool_version=__version__,
+        config_sha256="",
+        selection=Selection(),
+    )
+    name, environment = config.target.name, config.target.environment
+    target = TargetFacts(name=name, environment=environment, release=_RELEASE, fingerprint="")
+    suite = SuiteResult(name="performance", state=SuiteState.VERIFIED)
+    return judge(Facts(target=target, run=run, checks=tuple(_checks(config)), suites=(suite,)))
+
+
+def _checks(config: Config) -> Iterator[CheckResult]:
+    for query in config.performance.queries:
+        rounds = summary(_times(query), conditions_of(config, query))
+        yield _result("performance.query-latency", query.name, rounds)
+    for endpoint in config.performance.endpoints:
+        times = answered(endpoint, config.services[endpoint.service]).times
+        rounds = summary(times, conditions_of(config, endpoint))
+        yield _result("performance.endpoints", endpoint.name, rounds)
+
+
+def _times(query: Query) -> Times:
+    ms = []
+    with running(query) as execution:
+        for _ in range(_SAMPLES):
+            started = time.perf_counter()
+            execution.execute()
+            ms.append((time.perf_counter() - started) * 1000)
+    return Times(ms, query.sql)
+
+
+def _result(check: str, subject: str, rounds: Measurement) -> CheckResult:
+    return CheckResult(
+        id=check,
+        subject=subject,
+        suite="performance",
+        title=check,
+        severity=Severity.BLOCKER,
+        effect=Effect.LOAD,
+        outcome=Outcome.PASS,
+        measurements=(rounds,),
+    )
+
+
+def summary_of_k6(p95_ms: float) -> str:
+    """As `k6 run --summary-export FILE` writes it, with what is read of it."""
+    metrics = {
+        "http_reqs": {"count": 3000, "rate": 50.0},
+        "http_req_failed": {"value": 0, "passes": 0, "fails": 3000},
+        "http_req_duration{expected_response:true}": {"med": p95_ms / 2, "p(95)": p95_ms},
+    }
+    return json.dumps({"metrics": metrics})
