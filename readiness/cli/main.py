@@ -151,7 +151,11 @@ def _selection_options(function: _F) -> _F:
     "--confirm", default="", metavar="FINGERPRINT", help="Fingerprint printed by `readiness plan`."
 )
 @click.option(
-    "-n", "workers", default="auto", metavar="WORKERS", help="Number of parallel workers, or auto."
+    "-n",
+    "workers",
+    default="auto",
+    metavar="WORKERS",
+    help="Number of parallel workers; auto: four, or none for few checks.",
 )
 @click.option(
     "--reports",

@@ -89,7 +89,7 @@ def test_command_stores_what_the_checks_read(own: PrivatePostgres, tmp_path: Pat
     environ = {"DSN": own.dsn(user="watcher", password=PASSWORD)}
     first = CliRunner().invoke(main, ["snapshot", "--config", str(config)], env=environ)
     assert first.exit_code == 0, first.output
-    assert "d: 3 indexes, 1 tables, 0 statements (they cannot be read)" in first.output
+    assert "d: 4 indexes, 2 tables, 0 statements (they cannot be read)" in first.output
     assert "bloat of 0 large tables and indexes" in first.output
 
     again = CliRunner().invoke(main, ["snapshot", "--config", str(config)], env=environ)

@@ -11,6 +11,8 @@ from readiness.run.plugin.options import add_options
 
 # The default storage of pytest-benchmark, in the current folder.
 _STORAGE: Final = "file://./.benchmarks"
+WORKERS: Final = 4
+"""For `-n auto`. Most of the time a check waits, for a scrape or a restore, and needs no core."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -58,7 +60,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
         config.stash[KEY] = begin(config)
     except ReadinessError:
         return 0  # `pytest_configure` reports the reason, where pytest can end in order
-    return 0 if few(config, config.stash[KEY]) else None
+    return 0 if few(config, config.stash[KEY]) else WORKERS
 
 
 def _is_a_run(config: pytest.Config) -> bool:
