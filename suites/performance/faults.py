@@ -109,9 +109,9 @@ slow_tail_under_load = broken_by(
 
 requests_fail_under_load = broken_by(
     "requests_fail_under_load",
-    "Each tenth request ends with 503.",
+    "Each tenth request is refused with 429, as if one user had sent them all.",
     {_LOAD: {"errors"}},
-    lambda levers: levers.behave(status={_CUSTOMERS: 503}, every={_CUSTOMERS: 10}),
+    lambda levers: levers.behave(status={_CUSTOMERS: 429}, every={_CUSTOMERS: 10}),
 )
 
 load_is_not_kept_up = broken_by(

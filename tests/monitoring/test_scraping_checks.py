@@ -208,6 +208,7 @@ def relabeled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     pushed = 'pushed_total{job="batch",instance="b"} 1\n'
     stamped = "old_total 1 1500000000000\nnew_total 2\n"
     pages = {"/metrics": SHOPS, "/one": "lag 1\n", "/pushed": pushed, "/stamped": stamped}
+    pages["/churned"] = SHOPS
     routes = {path: Reply(body, content_type=TEXT_FORMAT) for path, body in pages.items()}
     with SmallServer(routes) as server:
         place = server.url.removeprefix("http://")
@@ -224,6 +225,7 @@ def relabeled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
         ]}  # fmt: skip
         more["honored"] = {"honor_labels": True, "metrics_path": "/pushed"}
         more["again"] = {"metrics_path": "/one"}
+        more["churned"] = {"metrics_path": "/churned"}
         jobs = {name: [place] for name in (*more, "plain")} | {"replicas": [place, other]}
         server.routes.update({f"/metrics?n={n}": routes["/metrics"] for n in range(3)})
         with (
@@ -231,6 +233,11 @@ def relabeled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
             Prometheus(real_prometheus.settings(url)) as client,
         ):
             assert eventually(lambda: scraped(client) == len(jobs) + 1, 60)
+            # Eight series have ended, and what is left is exposed twice.
+            server.routes["/churned"] = Reply(2 * "orders_total 1\n", content_type=TEXT_FORMAT)
+            assert eventually(
+                lambda: client.query('scrape_samples_scraped{job="churned"} == 2'), 60
+            )
             yield client
 
 
@@ -245,6 +252,7 @@ def relabeled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
         ({"name": "replicas", "required_metrics": ["lag"]}, {"metric", "collisions", "once"},
          "1 of 2 targets that are up do not expose lag"),
         ({"name": "again"}, {"once"}, "also as replicas: http://127.0.0.1"),
+        ({"name": "churned"}, {"collisions"}, "that are in no series: 1: relabeling"),
     ],
 )  # fmt: skip
 def test_what_is_scraped_is_stored_once_by_each_target(

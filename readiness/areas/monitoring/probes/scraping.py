@@ -272,7 +272,7 @@ def thrown_away(prometheus: Prometheus, job: Job) -> list[Measurement]:
     """For each target that is up, the samples of its last scrape that are in no series.
 
     Nothing where labels are honored and some are missing: those samples may be in series with the
-    labels of another job. Samples with a time of their own count for an hour.
+    labels of another job. Where samples have a time of their own, series of the last hour count.
 
     Raises:
         NoData: no target of the job is up.
@@ -283,9 +283,12 @@ def thrown_away(prometheus: Prometheus, job: Job) -> list[Measurement]:
     lost = prometheus.query(f"{samples} - on (job, instance) count by (job, instance) ({series})")
     by_name = {sample.labels.get("instance", ""): sample.value for sample in lost}
     if any(value > 0 for value in by_name.values()):
-        # Relabeling may write another instance, and a sample may have a time of its own.
-        hour = f"count(last_over_time({series}[1h]))"
-        of_all = prometheus.query(f"sum({samples}) - {hour}")
+        # Relabeling may write another instance, and a sample may be older than its scrape. Without
+        # such samples, a series that has ended must not hide one that was never stored.
+        scraped = f"on (job, instance) group_left () timestamp(up{{{seen.matchers}}})"
+        stamped = prometheus.query(f"count(timestamp({series}) != {scraped})")
+        stored = f"last_over_time({series}[1h])" if stamped else series
+        of_all = prometheus.query(f"sum({samples}) - count({stored})")
         elsewhere = not of_all or of_all[0].value <= 0
         if elsewhere or job.name in prometheus.honoring_jobs():
             return []
