@@ -84,7 +84,8 @@ def stored_increase(prometheus: Prometheus, selector: str, before: float, expect
     A counter has no series before its first event: one that stays without has not moved.
 
     Raises:
-        NoData: the metric is not there at all, or is scraped too rarely to wait for.
+        NoData: the metric is not there at all, its targets are down, or it is scraped too rarely
+            to wait for.
     """
     name = parse_selector(selector).name
     interval_s = _interval_s(prometheus, name)
@@ -100,6 +101,12 @@ def stored_increase(prometheus: Prometheus, selector: str, before: float, expect
             remedy="scrape the service, and keep this metric in `metric_relabel_configs`:"
             " see monitoring.scrape-jobs",
         )
+    if moved < expected and _are_down(prometheus, name):
+        raise NoData(
+            f"the targets with {name} are down",
+            where=f"{prometheus.url}/targets",
+            remedy="see monitoring.scrape-jobs",
+        )
     if moved < expected and interval_s >= _LONGEST_WAIT_S:
         raise NoData(
             f"{name} is scraped every {interval_s:g} s, longer than a check waits",
@@ -107,6 +114,14 @@ def stored_increase(prometheus: Prometheus, selector: str, before: float, expect
             remedy="scrape the service at least once a minute",
         )
     return moved
+
+
+def _are_down(prometheus: Prometheus, name: str) -> bool:
+    """Whether no target with a metric is up; its series remain after a scrape that is malformed."""
+    down, up = (
+        prometheus.query(f"up == {value} and on (job, instance) {name}") for value in (0, 1)
+    )
+    return bool(down) and not up
 
 
 def _interval_s(prometheus: Prometheus, name: str) -> float:
