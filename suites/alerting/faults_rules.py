@@ -210,8 +210,8 @@ def rule_has_no_comparison(system: "ReferenceSystem") -> "Lever":
 @fault(misses={_HEALTHY: {"types"}}, story="a rule takes the rate of a gauge")
 def rate_of_a_gauge(system: "ReferenceSystem") -> "Lever":
     """Each fall counts as a restart of a counter."""
-    memory = 'rate(process_resident_memory_bytes{job="prometheus"}[1m])'
-    return _added(system, _warning("MemoryGrows", f"{memory} > 1e12"))
+    routines = 'rate(go_goroutines{job="prometheus"}[1m])'
+    return _added(system, _warning("RoutinesGrow", f"{routines} > 1e12"))
 
 
 @fault(

@@ -1,5 +1,6 @@
 """The checks of scraping, of Prometheus itself and of probes from outside, on a real one."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -209,6 +210,8 @@ def relabeled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     stamped = "old_total 1 1500000000000\nnew_total 2\n"
     pages = {"/metrics": SHOPS, "/one": "lag 1\n", "/pushed": pushed, "/stamped": stamped}
     pages["/churned"] = SHOPS
+    # As an exporter of a cloud's metrics does, which are ten minutes old.
+    pages["/late"] = f"now_total 1\nlate_total 1 {int(1000 * (time.time() - 600))}\n"
     routes = {path: Reply(body, content_type=TEXT_FORMAT) for path, body in pages.items()}
     with SmallServer(routes) as server:
         place = server.url.removeprefix("http://")
@@ -226,6 +229,7 @@ def relabeled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
         more["honored"] = {"honor_labels": True, "metrics_path": "/pushed"}
         more["again"] = {"metrics_path": "/one"}
         more["churned"] = {"metrics_path": "/churned"}
+        more["late"] = {"metrics_path": "/late"}
         jobs = {name: [place] for name in (*more, "plain")} | {"replicas": [place, other]}
         server.routes.update({f"/metrics?n={n}": routes["/metrics"] for n in range(3)})
         with (
@@ -235,9 +239,8 @@ def relabeled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
             assert eventually(lambda: scraped(client) == len(jobs) + 1, 60)
             # Eight series have ended, and what is left is exposed twice.
             server.routes["/churned"] = Reply(2 * "orders_total 1\n", content_type=TEXT_FORMAT)
-            assert eventually(
-                lambda: client.query('scrape_samples_scraped{job="churned"} == 2'), 60
-            )
+            left = 'scrape_samples_scraped{job="churned"} == 2'
+            assert eventually(lambda: bool(client.query(left)), 60)
             yield client
 
 
@@ -252,6 +255,7 @@ def relabeled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
         ({"name": "replicas", "required_metrics": ["lag"]}, {"metric", "collisions", "once"},
          "1 of 2 targets that are up do not expose lag"),
         ({"name": "again"}, {"once"}, "also as replicas: http://127.0.0.1"),
+        ({"name": "late"}, set(), ""),
         ({"name": "churned"}, {"collisions"}, "that are in no series: 1: relabeling"),
     ],
 )  # fmt: skip

@@ -285,9 +285,9 @@ def thrown_away(prometheus: Prometheus, job: Job) -> list[Measurement]:
     if any(value > 0 for value in by_name.values()):
         # Relabeling may write another instance, and a sample may be older than its scrape. Without
         # such samples, a series that has ended must not hide one that was never stored.
-        scraped = f"on (job, instance) group_left () timestamp(up{{{seen.matchers}}})"
-        stamped = prometheus.query(f"count(timestamp({series}) != {scraped})")
-        stored = f"last_over_time({series}[1h])" if stamped else series
+        stored = (
+            f"last_over_time({series}[1h])" if _are_stamped(prometheus, seen, series) else series
+        )
         of_all = prometheus.query(f"sum({samples}) - count({stored})")
         elsewhere = not of_all or of_all[0].value <= 0
         if elsewhere or job.name in prometheus.honoring_jobs():
@@ -298,6 +298,25 @@ def thrown_away(prometheus: Prometheus, job: Job) -> list[Measurement]:
         )
         for name, value in sorted(by_name.items())
     ]
+
+
+def _are_stamped(prometheus: Prometheus, seen: Scraped, series: str) -> bool:
+    """Whether series of the last hour that are not seen now have samples with a time of their own.
+
+    The last sample of any other series has the time of a scrape.
+    """
+    # Compared here: the operators of PromQL do not look at the names of metrics.
+    now = {str(sample) for sample in prometheus.query(series)}
+    hour = prometheus.query(f"last_over_time({series}[1h])")
+    gone = [sample for sample in hour if str(sample) not in now][:_SHOWN]
+    scraped = prometheus.samples(f"up{{{seen.matchers}}}[1h]") if gone else ()
+    times = {at for one in scraped for at, _ in one.values}
+    for sample in gone:
+        exactly = ",".join(f"{name}={_quoted(text)}" for name, text in sample.labels.items())
+        for found in prometheus.samples(f"{{{exactly}}}[1h]"):
+            if found.values[-1][0] not in times:
+                return True
+    return False
 
 
 def twice(prometheus: Prometheus, job: Job) -> Measurement:
