@@ -22,10 +22,11 @@ _DISCOVERY_S: Final = 10.0
 _FEWEST_SCRAPES: Final = 3
 _UP: Final = "up"
 _SHOWN: Final = 3
-# What Prometheus itself records of each scrape.
+# What Prometheus itself records of each scrape, and of alerts with the labels of a target.
 _OWN_SERIES: Final = (
     "up|scrape_duration_seconds|scrape_samples_scraped|scrape_samples_post_metric_relabeling"
     "|scrape_series_added|scrape_timeout_seconds|scrape_sample_limit|scrape_body_size_bytes"
+    "|ALERTS|ALERTS_FOR_STATE"
 )
 _UNKNOWN: Final = "unknown"
 
