@@ -14,7 +14,7 @@ _CLEARER = "raise `samples` and `budget_s` of the endpoint, and run it on a quie
 
 @check(
     "performance.endpoints",
-    title="The endpoint answers every request within its promised p95, as fast as before",
+    title="The endpoint answers every request within its promised p95",
     failure_title="The endpoint is slower than promised or before, or fails",
     each="endpoint",
     severity="blocker",

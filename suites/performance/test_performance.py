@@ -99,7 +99,7 @@ def _judge_application(
 
 @check(
     "performance.query-latency",
-    title="The query answers within its promised p95, without stalls, as fast as before",
+    title="The query answers within its promised p95, without stalls",
     failure_title="The query is slower than promised or before, or stalls",
     each="query",
     severity="blocker",

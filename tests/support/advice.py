@@ -1,6 +1,7 @@
 """Takes statements out of the fix text of a check, so that a test obeys what a user reads."""
 
 import re
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Final
 
@@ -38,6 +39,25 @@ def statements(check: str) -> list[str]:
     """The statements of its fix that change something, each on one line, as they are written."""
     text = _COMMENT.sub("", fix(check))
     return [" ".join(found.split()) for found in _CHANGE.findall(text)]
+
+
+def neither(
+    area: str, obeyed: Iterable[tuple[str, str]], excused: Mapping[str, Mapping[str, str]]
+) -> list[str]:
+    """The statements of an area's fixes that no test obeys and nothing excuses.
+
+    Args:
+        area: its name.
+        obeyed: the check, and the beginning of a statement of its fix.
+        excused: by check, beginnings of statements with the reason.
+    """
+    known = {*obeyed, *((check, begin) for check, texts in excused.items() for begin in texts)}
+    return [
+        f"{check}: {statement}"
+        for check in checks(area)
+        for statement in statements(check)
+        if not any(statement.startswith(begin) for of, begin in known if of == check)
+    ]
 
 
 def advised(check: str, begin: str, **names: str) -> str:

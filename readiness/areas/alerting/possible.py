@@ -247,13 +247,7 @@ def _combined(node: BinaryExpr, kinds: Kinds) -> Values:
     if symbol == "or":
         return _either(left, right)
     if symbol == "unless":
-        return (
-            left
-            if left.none or not _removes_itself(node)
-            else _never(
-                f"{node.prettify()} gives nothing: what is on the left is on the right, too"
-            )
-        )
+        return _reduced(node, left)
     if left.none or right.none:
         return left if left.none else right
     if symbol == "and":
@@ -286,6 +280,13 @@ def _compared(node: BinaryExpr, left: Values, right: Values) -> Values:
         return passed
     compared = bare(node.rhs if swapped else node.lhs).prettify()
     return _never(f"{node.prettify()} never holds: {compared} {inner}")
+
+
+def _reduced(node: BinaryExpr, left: Values) -> Values:
+    """What `unless` leaves of its left side."""
+    if left.none or not _removes_itself(node):
+        return left
+    return _never(f"{node.prettify()} gives nothing: what is on the left is on the right, too")
 
 
 def _removes_itself(node: BinaryExpr) -> bool:

@@ -13,9 +13,9 @@ _SECRET: Final = re.compile(
 )
 _CREDENTIALS: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]+:(?P<password>[^/\s@]+)@")
 _REFERENCE: Final = re.compile(r"\$[({].*|<.*>|\*+|(?i:true|false|none|null|change-?me|x+)?")
-# Whoever may write there controls the node, or reads the secrets of its other pods.
 # As good as `privileged`: capabilities(7) on CAP_SYS_ADMIN and CAP_SYS_MODULE.
 _MIGHTY: Final = frozenset({"ALL", "SYS_ADMIN", "SYS_MODULE", "CAP_SYS_ADMIN", "CAP_SYS_MODULE"})
+# Whoever may write there controls the node, or reads the secrets of its other pods.
 _SOCKETS: Final = re.compile(r".*\.sock")
 _FOLDERS: Final = frozenset({
     "", "/etc", "/root", "/proc", "/boot", "/var", "/var/run", "/run", "/var/lib", "/usr",
