@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeGuard
 
 from promql_parser import (
     AggModifierType,
@@ -254,8 +254,29 @@ def _combined(node: BinaryExpr, kinds: Kinds) -> Values:
         return _contradicted(node, kinds) or left
     if symbol in COMPARISONS:
         return _compared(node, left, right)
-    share = symbol == "/" and is_share(node, kinds)
-    return _UNIT if share else _ARITHMETIC.get(symbol, _unknown)(left, right)
+    related = _related(node, kinds) if symbol == "/" else None
+    return related or _ARITHMETIC.get(symbol, _unknown)(left, right)
+
+
+def _related(division: BinaryExpr, kinds: Kinds) -> Values | None:
+    """Of two figures of the same series; None if they are of different ones."""
+    return _UNIT if is_share(division, kinds) else _averaged(division, kinds)
+
+
+def _averaged(division: BinaryExpr, kinds: Kinds) -> Values | None:
+    """`sum(x) / count(x)`, in space or over time, lies among the values of x."""
+    match bare(division.lhs), bare(division.rhs):
+        case AggregateExpr(expr=one) as total, AggregateExpr(expr=other) as number_of:
+            names = (str(total.op), str(number_of.op))
+            same = str(total.modifier) == str(number_of.modifier)
+            if names == ("sum", "count") and same and one.prettify() == other.prettify():
+                return possible(one, kinds)
+        case Call(args=[one]) as total, Call(args=[other]) as number_of:
+            names = (total.func.name, number_of.func.name)
+            over_time = names == ("sum_over_time", "count_over_time")
+            if over_time and one.prettify() == other.prettify():
+                return possible(one, kinds)
+    return None
 
 
 def _unknown(_left: Values, _right: Values) -> Values:
@@ -284,37 +305,50 @@ def _compared(node: BinaryExpr, left: Values, right: Values) -> Values:
 
 def _reduced(node: BinaryExpr, left: Values) -> Values:
     """What `unless` leaves of its left side."""
-    if left.none or not _removes_itself(node):
+    if left.none or not _removes_itself(node, left):
         return left
     return _never(f"{node.prettify()} gives nothing: what is on the left is on the right, too")
 
 
-def _removes_itself(node: BinaryExpr) -> bool:
-    """Whether `x > 10 unless x` takes away all that it gives."""
-    given = bare(node.lhs)
-    while isinstance(given, BinaryExpr) and operator(given) in COMPARISONS:
-        if number(given.rhs) is None or (given.modifier and given.modifier.return_bool):
-            break
-        given = bare(given.lhs)
-    return given.prettify() == bare(node.rhs).prettify()
+def _removes_itself(node: BinaryExpr, left: Values) -> bool:
+    """Whether `x > 10 unless x` takes away all that it gives, or `x > 10 unless x > 5`."""
+    removed, kept = bare(node.rhs), bare(node.lhs)
+    texts = [kept.prettify()]
+    while _is_filter(kept):
+        kept = bare(kept.lhs)
+        texts.append(kept.prettify())
+    if removed.prettify() in texts:
+        return True
+    if not _is_filter(removed) or bare(removed.lhs).prettify() != kept.prettify():
+        return False
+    bound = number(removed.rhs)
+    return bound is not None and left.always(operator(removed), bound)
+
+
+def _is_filter(node: object) -> TypeGuard[BinaryExpr]:
+    """Whether it drops what a comparison with a number does not hold for."""
+    return (
+        isinstance(node, BinaryExpr)
+        and operator(node) in COMPARISONS
+        and number(node.rhs) is not None
+        and not (node.modifier and node.modifier.return_bool)
+    )
 
 
 def _contradicted(node: BinaryExpr, kinds: Kinds) -> Values | None:
     """`x > 10 and x < 5`: of the same series, if the operator matches on all labels."""
     if node.modifier and node.modifier.matching:
         return None
-    sides = [bare(node.lhs), bare(node.rhs)]
-    filters = [s for s in sides if isinstance(s, BinaryExpr) and operator(s) in COMPARISONS]
-    bounds = [number(s.rhs) for s in filters]
-    if len(filters) != len(sides) or None in bounds:
+    first, second = bare(node.lhs), bare(node.rhs)
+    if not (_is_filter(first) and _is_filter(second)):
         return None
-    first, second = filters
-    if first.lhs.prettify() != second.lhs.prettify() or any(
-        s.modifier and s.modifier.return_bool for s in filters
-    ):
+    if first.lhs.prettify() != second.lhs.prettify():
         return None
-    both = possible(first, kinds).where(operator(second), possible(second.rhs, kinds))
-    return _never(f"{node.prettify()} contradicts itself") if both.none else None
+    never = any(
+        possible(one, kinds).where(operator(other), possible(other.rhs, kinds)).none
+        for one, other in ((first, second), (second, first))
+    )
+    return _never(f"{node.prettify()} contradicts itself") if never else None
 
 
 _MIRRORED: Final = {">": "<", "<": ">", ">=": "<=", "<=": ">="}
