@@ -8,12 +8,20 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from readiness.lib import one_liners
+
 _SHELLS: Final = frozenset({"sh", "bash", "ash", "dash", "ksh", "zsh"})
 _SUCCEEDS: Final = frozenset({"true", ":", "echo", "printf", "date", "uptime", "sleep"}) | {
-    *("export", "set", "unset", "trap", "break", "continue")
+    *("export", "set", "unset", "trap", "break", "continue"),
+    *("hostname", "id", "pwd", "uname", "whoami"),
 }
 # As a filter, after a pipe and without files, they end well whatever they read.
 _FILTERS: Final = frozenset({"cat", "tee", "head", "tail", "tr", "wc", "sort", "uniq", "cut"})
+# With one of these, a program tells of itself, whatever it serves.
+_OF_ITSELF: Final = (["--version"], ["--help"], ["-version"])
+# `ps` with all processes and their arguments, and `grep` for a text without special characters.
+_ALL_PROCESSES: Final = re.compile(r"-?[a-zA-Z]*[aAex][a-zA-Z]*")
+_LITERAL: Final = re.compile(r"[\w./:@ -]+")
 # They run the command that follows their options and, with some, a number.
 _WRAPPERS: Final = frozenset({"command", "env", "exec", "nice", "nohup", "time", "timeout"})
 _RESERVED: Final = frozenset({"then", "elif", "else", "fi", "do", "done", "esac", "}", ")", ";;"})
@@ -194,6 +202,7 @@ class _Walk:
         stops: whether the first command that fails ends it, as after `set -e`.
         pipefail: whether each part of a pipeline counts.
         last: the statuses of the command before, `$?`.
+    piping: the words of the command that writes into the pipe.
         trapped: those with which a trap ends the script in any case.
     """
 
@@ -202,6 +211,7 @@ class _Walk:
     stops: bool = False
     pipefail: bool = False
     last: Statuses = _GOOD
+    piping: Sequence[str] = ()
     trapped: list[Statuses] = field(default_factory=list)
 
     def script(self) -> Statuses:
@@ -376,8 +386,11 @@ class _Walk:
             # Its status is that of a command whose output it takes.
             return _Result(_ANY if any("(" in v.text or "`" in v.text for v in values) else _GOOD)
         name, arguments = words[0].text.rpartition("/")[2], words[1:]
+        before, self.piping = self.piping, [word.text for word in words]
         if not words[0].fixed:
             return _Result(_ANY)
+        if piped and _finds_itself(before, words):
+            return _Result(_GOOD)
         if name in {"exit", "return"}:
             return _Result(_NONE, self._exit(arguments))
         if name == "set":
@@ -414,17 +427,36 @@ def _wrapped(arguments: Sequence[_Word]) -> Sequence[_Word]:
     return ()
 
 
+def _finds_itself(before: Sequence[str], words: Sequence[_Word]) -> bool:
+    """Whether it is `ps aux | grep nginx`, which finds the command line of this grep."""
+    if [w.rpartition("/")[2] for w in before[:1]] != ["ps"] or words[0].text != "grep":
+        return False
+    options = [word.text for word in words[1:] if word.text.startswith("-")]
+    patterns = [word for word in words[1:] if not word.text.startswith("-")]
+    return (
+        all(_ALL_PROCESSES.fullmatch(word) for word in before[1:])
+        and len(before) > 1
+        and all(re.fullmatch("-[qiEFcn]+", option) for option in options)
+        and len(patterns) == 1
+        and patterns[0].fixed
+        and _LITERAL.fullmatch(patterns[0].text) is not None
+    )
+
+
 def _of_program(name: str, arguments: Sequence[_Word], *, piped: bool) -> Statuses:
     texts = [word.text for word in arguments]
     if name in _SHELLS and (script := _script(texts)) is not None:
         return _statuses(script)
     if name in {"test", "["}:
         return _test(arguments[: len(arguments) - (name == "[")])
+    if all(word.fixed for word in arguments) and one_liners.can_fail(name, texts) is False:
+        return _GOOD
     if name == "wait" and not texts:
         return _GOOD
     if piped and name in _FILTERS and (name == "tee" or all(t.startswith("-") for t in texts)):
         return _GOOD
-    return _GOOD if name in _SUCCEEDS else _BAD if name == "false" else _ANY
+    succeeds = name in _SUCCEEDS or texts in _OF_ITSELF
+    return _GOOD if succeeds else _BAD if name == "false" else _ANY
 
 
 def _script(arguments: Sequence[str]) -> str | None:

@@ -16,6 +16,8 @@ SUCCEED = [
     "x=$(nowhere); echo $x", "env true", "exec true", "timeout 5 true", "nowhere & wait",
     "case $(nowhere) in ok) exit 0 ;; *) true ;; esac", "trap 'exit 0' EXIT; false",
     "for i in 1 2; do nowhere && exit 0; true; done", "nowhere > /dev/null 2>&1 || :",
+    "python3 -c pass", "python3 -c 'print(1)'", "python3 -c 'import sys; sys.exit(0)'", "id",
+    "python3 -c 'try: nowhere()\nexcept Exception: pass'", "cat --version", "exec pwd",
     "nowhere || echo \"no || ';' $(false)\"", "false # || exit 1\ntrue", "false || \\\n true",
 ]  # fmt: skip
 FAIL = [
@@ -34,6 +36,11 @@ FAIL = [
     "trap 'echo bye' EXIT; false", "false; exit $?", "for i in 1 2; do nowhere; done",
     "while ! nowhere; do sleep 1; done", 'test "$(nowhere)" = ok', "f() { true; }; f; false",
     "cat <<< x", "nowhere || kill 1", "[[ -f /nowhere ]]", "fi", "if true", "case x", "for x",
+    "python3 -c 'import sys; sys.exit(1)'", "python3 -c 'nowhere()'", "python3 -c 'x = '",
+    "python3 -c 'try: nowhere()\nexcept ValueError: pass'", "python3 -m nowhere",
+    "python3 -c 'try: exit(1)\nexcept Exception: pass'", 'python3 -c "$CODE"',
+    "node -e 'fetch(1)'", "perl -e 'die 0'", "ps aux | grep '[n]owhere'", "node server.js",
+    "ps aux | grep nowhere | grep -v grep", "ps | grep nowhere", "ps aux | grep -v root",
     "true; )", 'echo "$(', "echo `", "(true) x",
 ]  # fmt: skip
 
@@ -49,6 +56,15 @@ def test_a_script_that_always_succeeds_is_found(script: str) -> None:
 @pytest.mark.parametrize("script", [*FAIL, "echo 'not closed", "("])
 def test_a_script_that_may_fail_is_not_blamed(script: str) -> None:
     assert can_fail(script)
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["ps aux | grep nowhere", "ps -ef | grep -q nowhere >/dev/null", "node -e 'process.exit(0)'",
+     'php -r "echo 1;"', "ruby -e 'puts 1'", "node --eval \"console.log('ok')\"", "perl -e 1"],
+)  # fmt: skip
+def test_what_succeeds_with_programs_that_need_not_be_here(script: str) -> None:
+    assert not can_fail(script)
 
 
 def test_without_a_shell_words_are_arguments() -> None:
