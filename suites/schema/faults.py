@@ -11,8 +11,9 @@ _RESTORE_POLICY: Final = (
     f"drop policy if exists own_depot on {_NOTES};"
     f"create policy own_depot on {_NOTES} to shop_app using ({_OWN})"
 )
+_DIFFERS: Final = {"schema.fingerprint[shop]": {"objects-differ"}}
 _CHANGED: Final = {
-    "schema.fingerprint[shop]": {"objects-differ"},
+    **_DIFFERS,
     "schema.migrations-drift[shop]": {"objects-differ"},
 }
 _SECURITY: Final = "schema.row-security[shop]"
@@ -37,14 +38,14 @@ column_by_hand = sql_fault(
 grant_by_hand = sql_fault(
     "grant_by_hand",
     "Somebody granted a role rights on a table by hand.",
-    {"schema.fingerprint[shop]": {"objects-differ"}},
+    _DIFFERS,
     do="grant select on shop.products to pg_monitor",
     undo="revoke select on shop.products from pg_monitor",
 )
 default_privileges_by_hand = sql_fault(
     "default_privileges_by_hand",
     "Somebody granted everybody rights on each table that is yet to be created.",
-    {"schema.fingerprint[shop]": {"objects-differ"}},
+    _DIFFERS,
     do="alter default privileges for role shop_owner in schema shop grant select on tables to"
     " public",
     undo="alter default privileges for role shop_owner in schema shop revoke select on tables from"
@@ -147,7 +148,7 @@ function_led_astray = sql_fault(
 powerful_application = sql_fault(
     "powerful_application",
     "The application's role was allowed to create roles, which it does not need.",
-    {"schema.application-role[shop]": {"powers"}},
+    _DIFFERS | {"schema.application-role[shop]": {"powers"}},
     do="alter role shop_app createrole",
     undo="alter role shop_app nocreaterole",
 )

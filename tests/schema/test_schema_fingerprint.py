@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg.conninfo import conninfo_to_dict
 
 from readiness.areas.schema.manifest import save as save_schema
 from readiness.areas.schema.manifest import schema_of
@@ -165,6 +166,17 @@ def of(dsn: Dsn) -> Fingerprint:
         ("grant select on s.t to pg_monitor", "grant to pg_monitor on table s.t was not"),
         ("grant update (amount) on s.t to pg_monitor", "grant to pg_monitor on column amount of"),
         ("alter schema s owner to pg_monitor", "owner of schema s is `pg_monitor`"),
+        ("alter table s.t alter id set increment 5", "column id on s.t is `bigint not null gen"),
+        (
+            "create operator s.=== (leftarg = text, rightarg = text, function = texteq)",
+            "operator s.=== (text, text) was not expected",
+        ),
+        ("create cast (s.mood as integer) with inout", "cast s.mood as integer was not expected"),
+        ("create collation s.c (locale = 'C')", "collation s.c was not expected"),
+        (
+            "create text search configuration s.english (copy = english)",
+            "text-search s.english was not expected",
+        ),
         ("drop table s.days_1", "table s.days_1 is missing (and "),
         ("drop table s.child", "table s.child is missing (and 4 objects of it)"),
         (
@@ -251,6 +263,29 @@ def test_what_surrounds_the_objects_is_saved_and_compared(
     assert all(found.startswith(told) for found in changes), changes
     earlier = saved.model_copy(update={"format": "readiness-schema/1", "objects": of(dsn)})
     assert earlier.changes(of(dsn)) == []
+
+
+@contract
+def test_roles_with_rights_and_their_members_surround_the_objects(
+    dsn: Dsn, role: Dsn, run: Run
+) -> None:
+    name = conninfo_to_dict(role.reveal())["user"]
+    run(f"{_SCHEMA}; grant usage on schema s to {name}; create materialized view s.m as select 1")
+    with connect(dsn, timeout_s=10) as connection:
+        before = surroundings(connection)
+        try:
+            run(
+                f"alter role {name} noinherit; grant pg_monitor to {name};"
+                "refresh materialized view s.m with no data"
+            )
+            changes = [str(c) for c in differences(before, surroundings(connection))]
+        finally:
+            run(f"alter role {name} inherit; revoke pg_monitor from {name}")
+    assert changes == [
+        f"role {name} is `login, noinherit`, expected `login`",
+        f"membership of {name} in pg_monitor was not expected",
+        "options of view s.m was not expected",
+    ]
 
 
 def _owner_of(name: str) -> bool:

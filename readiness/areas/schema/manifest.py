@@ -27,7 +27,14 @@ from readiness.model.measurement import now
 from readiness.model.secrets import Dsn
 from readiness.model.suggest import did_you_mean
 
-FORMAT: Final = "readiness-schema/2"
+FORMAT: Final = "readiness-schema/3"
+_NEW_IN_3: Final = frozenset({
+    "role", "membership", "operator", "cast", "collation", "text-search", "server"
+})  # fmt: skip
+_MISSING_IN: Final = {
+    "readiness-schema/1": SURROUNDINGS | _NEW_IN_3,
+    "readiness-schema/2": _NEW_IN_3,
+}
 _LARGEST: Final = 64 * 1024 * 1024
 _REMEDY: Final = "write it from a database whose schema is right: readiness schema save NAME"
 _WHERE = "readiness schema save"
@@ -42,7 +49,7 @@ class SchemaManifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["readiness-schema/1", "readiness-schema/2"] = FORMAT
+    format: Literal["readiness-schema/1", "readiness-schema/2", "readiness-schema/3"] = FORMAT
     saved_at: AwareDatetime
     server: int
     objects: Fingerprint
@@ -50,7 +57,7 @@ class SchemaManifest(BaseModel):
     @property
     def missing_kinds(self) -> frozenset[str]:
         """What an earlier version did not save, and which cannot be compared."""
-        return frozenset() if self.format == FORMAT else SURROUNDINGS
+        return _MISSING_IN.get(self.format, frozenset())
 
     def changes(self, found: Fingerprint, ignore: Collection[str] = ()) -> list[Change]:
         """How a database differs from what was saved."""

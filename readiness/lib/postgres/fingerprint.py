@@ -19,7 +19,8 @@ ROLES: Final = frozenset({"owner", "grant"})
 """The kinds that name roles: another server may not have them."""
 
 SURROUNDINGS: Final = frozenset({
-    "publication", "options", "default-grant", "setting", "database"
+    *("publication", "options", "default-grant", "setting", "database"),
+    *("role", "membership", "server"),
 })  # fmt: skip
 """The kinds that `surroundings` reads."""
 
@@ -131,10 +132,11 @@ def fingerprint(connection: Connection, snapshot: str = "") -> Fingerprint:
 
 
 def surroundings(connection: Connection) -> Fingerprint:
-    """What surrounds the objects: publications, storage options, settings and default privileges.
+    """What surrounds the objects: publications, storage options, settings, roles, privileges.
 
-    The database's own rights and options are among them, without its name. Values of settings that
-    an extension or an application defines are replaced by their MD5 sum, as they may be secrets.
+    Of roles, those that own something here or are allowed something, and their members. The
+    database's own rights and options are among them, without its name. Values of settings that an
+    extension or an application defines are replaced by their MD5 sum, as they may be secrets.
     """
     with in_snapshot(connection, ""):
         fix_settings(connection, _FIXED)

@@ -1,7 +1,7 @@
 -- What surrounds the objects of a database, and changes what an application notices: kind, name,
 -- definition. Not in the fingerprint of a restored copy or a scratch server, which differ in it.
 -- PostgreSQL 13 to 18.
-with schemas as (
+with recursive schemas as (
     select oid, quote_ident(nspname) as name from pg_namespace n
     where nspname <> 'information_schema' and nspname !~ '^(pg_|readiness_|_timescaledb_)'
 ), tables as (
@@ -13,6 +13,16 @@ with schemas as (
 ), here as (
     select d.*, d.datdba as owner, coalesce(d.datacl, acldefault('d', d.datdba)) as acl
     from pg_database d where d.datname = current_database()
+), granted as (
+    -- Roles that own something here, or are allowed something; public (0) is none.
+    select x.grantee as role from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        join schemas s on s.oid = n.oid, aclexplode(c.relacl) x where x.grantee <> 0
+    union select x.grantee from pg_namespace n join schemas s on s.oid = n.oid,
+        aclexplode(n.nspacl) x where x.grantee <> 0
+    union select c.relowner from pg_class c join schemas s on s.oid = c.relnamespace
+), roles as (
+    select role from granted
+    union select m.member from roles r join pg_auth_members m on m.roleid = r.role
 ), settings as (
     select s.setdatabase, s.setrole, split_part(x, '=', 1) as name,
         substr(x, strpos(x, '=') + 1) as value
@@ -42,6 +52,21 @@ select 'options', 'of ' || t.name, concat_ws(', ', array_to_string(t.reloptions,
     'toast.' || array_to_string(o.reloptions, ', toast.'))
 from tables t left join pg_class o on o.oid = t.reltoastrelid
 where t.reloptions is not null or o.reloptions is not null
+union all
+-- Without rows, a materialized view refuses to be read.
+select 'options', 'of view ' || s.name || '.' || quote_ident(c.relname), 'without rows'
+from pg_class c join schemas s on s.oid = c.relnamespace
+where c.relkind = 'm' and not c.relispopulated
+union all
+-- Options of a foreign server or table may hold a password.
+select 'server', quote_ident(v.srvname), concat_ws(' ', w.fdwname,
+    'md5:' || md5(array_to_string(v.srvoptions, ',')))
+from pg_foreign_server v join pg_foreign_data_wrapper w on w.oid = v.srvfdw
+union all
+select 'options', 'of foreign table ' || t.name, concat_ws(' ', 'on server', v.srvname,
+    'md5:' || md5(array_to_string(f.ftoptions, ',')))
+from pg_foreign_table f join tables t on t.oid = f.ftrelid
+    join pg_foreign_server v on v.oid = f.ftserver
 union all
 select 'options', 'of column ' || quote_ident(a.attname) || ' of ' || t.name, concat_ws(', ',
     case when a.attstorage <> y.typstorage then 'storage ' || case a.attstorage when 'p' then 'plain'
@@ -76,6 +101,23 @@ select 'setting', quote_ident(name)
     || case when setdatabase = 0 then ' in all databases' else ' in this database' end,
     case when strpos(name, '.') > 0 then 'md5:' || md5(value) else value end
 from settings
+union all
+-- Not until when a password is valid: it changes with each new password.
+select 'role', quote_ident(r.rolname), concat_ws(', ', case when r.rolcanlogin then 'login' end,
+    case when r.rolsuper then 'superuser' end, case when r.rolbypassrls then 'bypassrls' end,
+    case when not r.rolinherit then 'noinherit' end, case when r.rolcreaterole then 'createrole' end,
+    case when r.rolcreatedb then 'createdb' end, case when r.rolreplication then 'replication' end,
+    case when r.rolconnlimit <> -1 then 'connection limit ' || r.rolconnlimit end)
+from pg_roles r where r.oid in (select role from roles) and r.rolname !~ '^pg_'
+union all
+-- Who granted it is no matter. The options besides ADMIN are of PostgreSQL 16.
+select distinct 'membership', 'of ' || m.member::regrole || ' in ' || m.roleid::regrole,
+    concat_ws(', ', 'member',
+        case when not coalesce((to_jsonb(m) ->> 'inherit_option')::boolean, true)
+            then 'without inherit' end,
+        case when not coalesce((to_jsonb(m) ->> 'set_option')::boolean, true)
+            then 'without set' end)
+from pg_auth_members m where m.member in (select role from roles)
 union all
 select 'database', 'encoding', pg_encoding_to_char(encoding) from here
 union all
