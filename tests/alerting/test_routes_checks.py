@@ -14,6 +14,7 @@ from readiness.areas.alerting.reach import LiveRule
 from readiness.lib.prometheus.replies import Sample
 from readiness.model.errors import NoData, Unreachable
 from readiness.model.evidence import Evidence
+from tests.support.advice import shown
 from tests.support.alerting_samples import (
     CRITICAL,
     POLICY,
@@ -214,6 +215,34 @@ def test_inhibition_without_equal_labels_needs_one_source() -> None:
     assert "empty `equal`" in misses(configured(rule(broad, 'severity="warning"')))
     assert misses(configured(rule(broad, 'severity="warning"', "instance"))) == ""
     assert misses(configured(rule(narrow, 'severity="warning"'))) == ""
+
+
+def test_the_inhibition_rule_of_the_fix_names_what_both_alerts_share() -> None:
+    broad = rule('severity="critical"', 'severity="warning"')
+    assert "empty `equal`" in misses(configured(broad))
+    advice = shown("alerting.alertmanager-config", "inhibit_rules:")
+    assert misses(configured(running(lambda c: c.update(advice)))) == ""
+
+
+@pytest.mark.parametrize(
+    ("begin", "worse"),
+    [
+        ("group_wait: 5s", {"group_wait": "1m"}),
+        ("group_by: [alertname]", {"group_by": ["severity"], "group_interval": "30m"}),
+        ("group_interval: 5m", {"group_interval": "15m", "repeat_interval": "1w"}),
+    ],
+)
+def test_the_timing_of_a_fix_is_in_time(begin: str, worse: dict[str, str]) -> None:
+    def with_route(settings: dict[str, str]) -> str:
+        def edit(config: Document) -> None:
+            config["route"].update(settings)
+            for route in config["route"]["routes"]:
+                route.update(settings)
+
+        return on_paper(timing(running(edit, BOTH), CRITICAL))
+
+    assert with_route(worse)
+    assert with_route({**worse, **shown("alerting.notification-timing", begin)}) == ""
 
 
 def test_the_dead_mans_alert_must_not_be_inhibited() -> None:

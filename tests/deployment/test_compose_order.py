@@ -16,6 +16,7 @@ from readiness.areas.deployment.probes.start_order import (
     written_by_compose,
 )
 from readiness.model.errors import CouldNotMeasure, ReadinessError
+from tests.support.advice import shown
 from tests.support.drilled_target import programs
 
 CHECK = {"test": ["CMD-SHELL", "pg_isready"]}
@@ -74,6 +75,16 @@ def test_missing_conditions_are_composes_default() -> None:
 )
 def test_health_check_that_cannot_fail_does_not_count(healthcheck: Any) -> None:
     assert waits(healthcheck=healthcheck).unchecked == ["db"]
+
+
+def test_what_the_fix_shows_makes_a_service_wait_for_a_healthy_one() -> None:
+    app = {"depends_on": {"database": {"condition": "service_started"}}}
+    loose = order(app=app, database={"image": "postgres"})
+    assert (len(loose.loose), loose.unchecked) == (1, [])
+    app, database = (shown("deployment.start-order", k) for k in ("depends_on: {", "healthcheck:"))
+    fixed = order(app=app, database=database)
+    assert (fixed.loose, fixed.unchecked) == ([], [])
+    assert fixed.patience_s["database"] == 300
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,11 @@
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Final
+from itertools import takewhile
+from textwrap import dedent
+from typing import Any, Final
+
+import yaml
 
 from readiness.run import catalogue
 
@@ -67,3 +71,26 @@ def advised(check: str, begin: str, **names: str) -> str:
     left = set(_PLACEHOLDER.findall(filled)) & set(_PLACEHOLDER.findall(found))
     assert not left, f"not filled in: {left}"
     return filled
+
+
+def shown(check: str, begin: str) -> Any:
+    """The YAML of a fix that begins so: up to its last bracket, or its key and those below."""
+    before, found, rest = fix(check).partition(begin)
+    assert found, f"{check} does not say {begin!r}"
+    first, *more = (begin + rest).split("\n")
+    if "{" in first or "[" in first:
+        text = begin + rest
+        return yaml.safe_load(" ".join(text[: _closed(text)].split()))
+    indent = before.rpartition("\n")[2]
+    below = re.compile(rf"{indent}\s*(?:- )?[A-Za-z_]+:(?: |$)")
+    return yaml.safe_load(dedent("\n".join([indent + first, *takewhile(below.match, more)])))
+
+
+def _closed(text: str) -> int:
+    """Where the first brackets of a text are closed again."""
+    depth = 0
+    for at, letter in enumerate(text):
+        depth += (letter in "{[") - (letter in "}]")
+        if letter in "}]" and not depth:
+            return at + 1
+    raise AssertionError(f"brackets are not closed: {text[:60]}")
