@@ -9,6 +9,7 @@ _CORRUPTION: Final = "database.corruption[shop]"
 _COUNTERS: Final = "database.counters[shop]"
 _DURABILITY: Final = "database.settings-durability[shop]"
 _PRIVILEGES: Final = "database.privileges[shop]"
+_ROLES: Final = {"schema.fingerprint[shop]": {"objects-differ"}}
 _SLOTS: Final = "database.replication-slots[shop]"
 _PARTS: Final = "pg_read_all_settings, pg_read_all_stats"
 _KEY: Final = "select setval(pg_get_serial_sequence('shop.products', 'product_id'), {})"
@@ -65,7 +66,7 @@ slots_are_unbounded = _setting(
 monitoring_is_superuser = broken_by(
     "monitoring_is_superuser",
     "Somebody made the monitoring role a superuser, so that it would work.",
-    {_PRIVILEGES: {"superuser"}},
+    {_PRIVILEGES: {"superuser"}, **_ROLES},
     lambda levers: levers.sql(
         "alter role shop_monitor superuser", "alter role shop_monitor nosuperuser"
     ),
@@ -74,7 +75,7 @@ monitoring_is_superuser = broken_by(
 monitoring_lacks_a_right = broken_by(
     "monitoring_lacks_a_right",
     "The monitoring role got the rights that one tool asked for, and not pg_monitor.",
-    {_PRIVILEGES: {"pg-monitor"}},
+    {_PRIVILEGES: {"pg-monitor"}, "backup.wal[shop-wal]": (), **_ROLES},
     # It may not read whole tables, which the bloat of large ones needs; here are none.
     lambda levers: levers.sql(
         f"revoke pg_monitor from shop_monitor; grant {_PARTS} to shop_monitor",

@@ -193,6 +193,7 @@ statements_of_others_are_hidden = broken_by(
         _TRACKING: {"visible"},
         "database.privileges[shop]": {"pg-monitor"},
         "monitoring.scrape-jobs[postgres]": {"exporter"},
+        **_OPTIONS,
         **dict.fromkeys(_OF_OTHER_ROLES, ()),
     },
     lambda levers: levers.sql(

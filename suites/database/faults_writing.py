@@ -8,6 +8,17 @@ from readiness.model.fault import Fault, broken_by
 _WRITABLE: Final = "database.writable[shop]"
 _VACUUM: Final = "database.vacuum[shop]"
 _SLOTS: Final = "database.replication-slots[shop]"
+_ROLES: Final = {"schema.fingerprint[shop]": {"objects-differ"}}
+# Checks that write as the application, and undo it, cannot.
+_CANNOT_WRITE: Final = {
+    "schema.row-security-writes[shop]": (),
+    "schema.transfer-reversible[shop.accounts]": (),
+}
+_CANNOT_LOG_IN: Final = {
+    "schema.application-role[shop]": (),
+    "schema.row-security[shop]": (),
+    **_CANNOT_WRITE,
+}
 # No migration made the objects of these faults.
 _UNKNOWN_OBJECTS: Final = {
     "schema.fingerprint[shop]": {"objects-differ"},
@@ -26,7 +37,7 @@ def _sql(
 application_is_read_only = _sql(
     "application_is_read_only",
     "A failover script made the application's role read-only by default, and did not undo it.",
-    {_WRITABLE: {"read-only"}},
+    {_WRITABLE: {"read-only"}, **_ROLES, **_CANNOT_WRITE},
     "alter role shop_app set default_transaction_read_only = on",
     "alter role shop_app reset default_transaction_read_only",
 )
@@ -34,7 +45,7 @@ application_is_read_only = _sql(
 password_has_ended = _sql(
     "password_has_ended",
     "The password of the application's role ended overnight; its pool is still connected.",
-    {_WRITABLE: {"password"}},
+    {_WRITABLE: {"password"}, **_CANNOT_LOG_IN},
     # Now, while its sessions are older: one that logs in afterwards shows that none is asked.
     "alter role shop_app valid until 'now'",
     "alter role shop_app valid until 'infinity'",
@@ -125,7 +136,12 @@ counting_is_off = broken_by(
 role_has_no_connections_left = _sql(
     "role_has_no_connections_left",
     "The application's role may have fewer connections than its pools hold.",
-    {"database.connections[shop]": {"in-use"}},
+    {
+        "database.connections[shop]": {"in-use"},
+        "scaling.connection-budget[shop]": {"role"},
+        **_ROLES,
+        **_CANNOT_LOG_IN,
+    },
     "alter role shop_app connection limit 1",
     "alter role shop_app connection limit -1",
 )

@@ -6,7 +6,9 @@ import socket
 import time
 from collections.abc import Iterator
 
+import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from readiness.lib.postgres import connect, fetch, fetch_value
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, TookTooLong, Unreachable
@@ -65,9 +67,24 @@ def test_a_wrong_password_is_not_permitted(role: Dsn) -> None:
     assert "wrong-horse" not in str(caught.value)
 
 
-def test_a_missing_database_is_an_error(server: PrivatePostgres) -> None:
-    with pytest.raises(Unreachable, match="does not exist"):
-        connect(Dsn(server.dsn("nowhere")), timeout_s=5).__enter__()
+@pytest.mark.parametrize(
+    ("change", "more", "remedy"),
+    [
+        ("alter role {role} connection limit 0", {}, "no connection is left"),
+        ("alter database {database} allow_connections false", {}, "allow_connections true"),
+        ("", {"dbname": "nowhere"}, "psql -l"),
+        ("", {"host": "nowhere.invalid"}, "getent hosts"),
+        ("", {"sslmode": "require"}, "`sslmode`"),
+    ],
+)
+def test_a_refused_connection_has_the_remedy_for_its_reason(
+    server: PrivatePostgres, role: Dsn, change: str, more: dict[str, str], remedy: str
+) -> None:
+    parts = conninfo_to_dict(role.reveal())
+    with psycopg.connect(server.dsn("postgres"), autocommit=True) as connection:
+        connection.execute(change.format(role=parts["user"], database=parts["dbname"]))
+    with pytest.raises(Unreachable, match=remedy):
+        connect(Dsn(make_conninfo(role.reveal(), **more)), timeout_s=5).__enter__()
 
 
 def test_a_connection_string_with_a_mistake_is_not_repeated() -> None:

@@ -4,6 +4,7 @@ Whatever takes a connection raises what `connect` does; a function names only wh
 """
 
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,23 @@ Params = Sequence[object] | Mapping[str, object]
 
 _LONGEST_SOURCE: Final = 400
 _WRONG_PASSWORD: Final = ("authentication failed", "no password supplied", "pg_hba.conf")
+# What a server or pooler says that answers, and refuses the connection for another reason.
+_REFUSALS: Final = {
+    r"too many (clients|connections)|remaining connection slots|no more connections allowed|"
+    r"query_wait_timeout": "no connection is left; see who has them, then close idle ones or raise "
+    "the limit (max_connections, or `connection limit` of the role or database): "
+    "select usename, state, count(*) from pg_stat_activity group by 1, 2;",
+    r'database "[^"]*" does not exist|no such database': "check the name of the database in the "
+    "connection string: psql -l",
+    r"starting up|shutting down|not yet accepting|recovery mode": "wait until the server accepts "
+    "connections; its log says what it does",
+    r"not accepting connections to database|not currently accepting": "the database refuses all "
+    "connections: alter database NAME allow_connections true;",
+    r"could not translate host name|[Nn]ame or service not known": "check the host in the "
+    "connection string, and whether its name is known here: getent hosts HOST",
+    r"does not support SSL|SSL error|certificate verify|root certificate": "check `sslmode` and "
+    "`sslrootcert` in the connection string against what the server offers",
+}
 _PRIVILEGE: Final = "42501"
 _LOGIN: Final = "28"
 _TIMEOUTS: Final = {"57014": "was cancelled", "55P03": "waited too long for a lock"}
@@ -176,6 +194,9 @@ def _not_connected(error: psycopg.OperationalError, dsn: Dsn) -> CouldNotMeasure
         return NotPermitted(
             message, where=dsn.address, remedy="check the role, its password and pg_hba.conf"
         )
+    for pattern, known in _REFUSALS.items():
+        if re.search(pattern, message):
+            return Unreachable(message, where=dsn.address, remedy=known)
     remedy = "check that it runs and is reachable from here:"
     if dsn.places:
         hosts, ports = (",".join(part) for part in zip(*dsn.places, strict=True))
