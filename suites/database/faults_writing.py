@@ -54,7 +54,11 @@ password_has_ended = _sql(
 triggers_are_skipped = _sql(
     "triggers_are_skipped",
     "An import of the application switched triggers and foreign keys off for its role.",
-    {_WRITABLE: {"triggers-skipped"}},
+    {
+        _WRITABLE: {"triggers-skipped"},
+        "schema.transfer-reversible[shop.accounts]": {"canary"},
+        **_ROLES,
+    },
     "alter role shop_app set session_replication_role = replica",
     "alter role shop_app reset session_replication_role",
 )
