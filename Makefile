@@ -11,7 +11,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help ready test test-fast test-matrix test-parts lint prove \
-	prove-quick prove-sample bench lock docs sample clean
+	prove-quick prove-sample bench lock docs sample dist clean
 .DEFAULT_GOAL := help
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo "make lock    renew the lock files"
 	@echo "make docs    renew the generated files"
 	@echo "make sample  renew reports/sample"
+	@echo "make dist    build dist/readiness-VERSION: a wheel, and the sources"
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -79,6 +80,9 @@ docs: $(VENV)/ready
 sample: $(VENV)/test
 	$(BIN)/python -m tests.golden.sample
 
+dist: $(VENV)/ready
+	$(BIN)/python -m hatchling build -d dist
+
 # With hashes, and without the address of an index.
 lock: $(VENV)/test
 	$(BIN)/python -m piptools compile --quiet --strip-extras --allow-unsafe --generate-hashes \
@@ -90,4 +94,4 @@ lock: $(VENV)/test
 	  --constraint requirements.lock --output-file requirements-dev.lock requirements-dev.in
 
 clean:
-	rm -rf $(VENV) reports/*.html reports/*.json reports/*.xml reports/*.md reports/history
+	rm -rf $(VENV) dist reports/*.html reports/*.json reports/*.xml reports/*.md reports/history

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
+from readiness import __version__
 from readiness.cli.main import main
 from readiness.config.loading import load
 from readiness.lib import bundle
@@ -104,3 +105,9 @@ def test_every_link_of_the_guide_has_a_target() -> None:
             assert link[1:] in anchors
         elif not link.startswith("https://"):
             assert (ROOT / "docs" / link).is_file(), link
+
+
+def test_the_readme_installs_the_wheel_of_this_version() -> None:
+    wheels = set(re.findall(r"readiness-[\d.]+-py3-none-any\.whl", README))
+    assert wheels == {f"readiness-{__version__}-py3-none-any.whl"}
+    assert "pip install readiness" not in README

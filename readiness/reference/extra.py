@@ -1,8 +1,9 @@
-"""The packages that only the reference system needs: the extra `readiness[reference]`.
+"""The packages that only the reference system needs: the extra `reference`.
 
 A module of its own because the rest of this package imports them.
 """
 
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Final
 
@@ -22,5 +23,5 @@ def require() -> None:
         raise ReferenceSystemError(
             f"the reference system needs Python packages that are not installed:"
             f" {', '.join(missing)}",
-            remedy="pip install 'readiness[reference]'",
+            remedy=f"pip install 'readiness-{version('readiness')}-py3-none-any.whl[reference]'",
         )

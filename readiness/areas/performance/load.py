@@ -26,7 +26,7 @@ from readiness.servers.processes import free_port
 LOCUSTFILE: Final = Path(__file__).with_name("locustfile.py")
 _BEARER: Final = "READINESS_LOAD_BEARER"
 _FOLDER: Final = "READINESS_LOAD"
-_REMEDY: Final = "pip install 'readiness[load]'"
+_REMEDY: Final = "pip install locust"
 # Locust loads in a second or two, more on a busy machine; workers are awaited before it begins.
 _STARTING_S: Final = 60.0
 _WORKERS_S: Final = 15
