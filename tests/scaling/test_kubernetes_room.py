@@ -16,7 +16,7 @@ from readiness.areas.scaling.kubernetes.capacity import (
     takes,
     whole,
 )
-from readiness.areas.scaling.kubernetes.objects import LimitRange, Node, PodSpec
+from readiness.lib.kubernetes.objects import LimitRange, Node, PodSpec
 from readiness.model.errors import NoData
 from tests.support.kubernetes_samples import ASKS, deployment, inventory, made, seen
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from readiness.areas.scaling.kubernetes.fields import Mistake, mistakes
-from readiness.areas.scaling.kubernetes.inventory import Document
-from readiness.areas.scaling.kubernetes.parts import Selector, selects
-from readiness.areas.scaling.kubernetes.refusals import refusals
 from readiness.areas.scaling.kubernetes.view import View
+from readiness.lib.kubernetes.fields import Mistake, mistakes
+from readiness.lib.kubernetes.inventory import Document
+from readiness.lib.kubernetes.parts import Selector, selects
+from readiness.lib.kubernetes.refusals import refusals
 
 _WORKLOADS: Final = {"Deployment", "StatefulSet", "Rollout"}
 # What an update of a StatefulSet may not change; the rest of its spec it may.

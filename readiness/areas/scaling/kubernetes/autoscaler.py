@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from readiness.areas.scaling.kubernetes.objects import (
+from readiness.lib.kubernetes.objects import (
     Behavior,
     HorizontalPodAutoscaler,
     Metric,

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
-from readiness.areas.scaling.kubernetes.objects import (
+from readiness.areas.scaling.kubernetes.view import ENDED, View
+from readiness.lib.kubernetes.objects import (
     Claim,
     Container,
     LimitItem,
@@ -19,8 +20,7 @@ from readiness.areas.scaling.kubernetes.objects import (
     Taint,
     Toleration,
 )
-from readiness.areas.scaling.kubernetes.parts import Quantity, amount, holds
-from readiness.areas.scaling.kubernetes.view import ENDED, View
+from readiness.lib.kubernetes.parts import Quantity, amount, holds
 from readiness.lib.text import listed
 from readiness.model import figures
 from readiness.model.errors import NoData

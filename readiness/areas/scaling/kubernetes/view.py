@@ -11,8 +11,8 @@ from readiness.areas.scaling.kubernetes.autoscaler import (
     Target,
     autoscalers,
 )
-from readiness.areas.scaling.kubernetes.inventory import Broken, Document, Inventory
-from readiness.areas.scaling.kubernetes.objects import (
+from readiness.lib.kubernetes.inventory import Broken, Document, Inventory
+from readiness.lib.kubernetes.objects import (
     Container,
     ContainerPolicy,
     DisruptionBudget,
@@ -27,7 +27,7 @@ from readiness.areas.scaling.kubernetes.objects import (
     VerticalPodAutoscaler,
     Workload,
 )
-from readiness.areas.scaling.kubernetes.parts import Object, Selector, selects
+from readiness.lib.kubernetes.parts import Object, Selector, selects
 from readiness.model.errors import CouldNotMeasure, NoData
 
 _KINDS: Final = {"deployment": "Deployment", "statefulset": "StatefulSet", "rollout": "Rollout"}

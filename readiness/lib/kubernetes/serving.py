@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from readiness.areas.scaling.kubernetes.objects import Container, Service, ServicePort
-from readiness.areas.scaling.kubernetes.view import View
 from readiness.lib import shell
+from readiness.lib.kubernetes.objects import Container, Service, ServicePort, Workload
 
 _CHOSEN: Final = "kubectl.kubernetes.io/default-container"
 _SIDECAR: Final = re.compile(
@@ -16,20 +15,20 @@ _SIDECAR: Final = re.compile(
 _SIDE_PORT: Final = re.compile(r"(?i).*(metric|prom|health|probe|admin|debug|pprof|monitor).*")
 
 
-def unprobed(view: View) -> list[str]:
+def unprobed(workload: Workload, services: Iterable[Service]) -> list[str]:
     """Containers that serve, and have no readiness probe that can fail.
 
     Those that a Service sends requests to, by the name or number of the port; if that is unknown,
     the main one.
     """
-    spec = view.workload.spec.template.spec
+    spec = workload.spec.template.spec
     # A sidecar that starts before the others may serve, too.
     everything = [*spec.containers, *(one for one in spec.init_containers if one.restart_policy)]
-    served = list(dict.fromkeys(_targets(view.services, everything)))
-    names = served or [_main(view, spec.containers)]
+    served = list(dict.fromkeys(_targets(services, everything)))
+    names = served or [_main(workload, spec.containers)]
     probed = {one.name for one in everything if _can_fail(one)}
     # A proxy in front of the main container passes on what that one can serve.
-    if all(_SIDECAR.fullmatch(name) for name in names) and _main(view, spec.containers) in probed:
+    if all(map(_SIDECAR.fullmatch, names)) and _main(workload, spec.containers) in probed:
         return []
     return [name for name in names if name and name not in probed]
 
@@ -42,9 +41,9 @@ def _can_fail(container: Container) -> bool:
     return bool(probe) and (not words or shell.command_can_fail(words))
 
 
-def unanswered(view: View) -> Iterator[str]:
+def unanswered(workload: Workload) -> Iterator[str]:
     """Readiness probes of a named port that the container does not have: it is never ready."""
-    for one in view.workload.spec.template.spec.containers:
+    for one in workload.spec.template.spec.containers:
         names = {port.name for port in one.ports}
         for handler in ("httpGet", "tcpSocket"):
             port = ((one.readiness_probe or {}).get(handler) or {}).get("port")
@@ -66,15 +65,15 @@ def _listens(container: Container, port: ServicePort) -> bool:
     return any(wanted in (one.name, one.container_port) for one in container.ports)
 
 
-def _main(view: View, containers: list[Container]) -> str:
+def _main(workload: Workload, containers: list[Container]) -> str:
     """The container that kubectl takes by default, or is called like the workload, or the first.
 
     Of several, those that declare a port, and not those that are known to stand beside another.
     """
-    template = view.workload.spec.template
+    template = workload.spec.template
     chosen = template.metadata.annotations.get(_CHOSEN, "")
     by_name = {one.name: one for one in containers}
-    for name in (chosen, view.workload.metadata.name):
+    for name in (chosen, workload.metadata.name):
         if name in by_name:
             return name
     mains = [one for one in containers if not _SIDECAR.fullmatch(one.name)] or containers

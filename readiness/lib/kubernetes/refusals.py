@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from readiness.areas.scaling.kubernetes.inventory import Document
-from readiness.areas.scaling.kubernetes.parts import amount, is_quantity
+from readiness.lib.kubernetes.inventory import Document
+from readiness.lib.kubernetes.parts import amount, is_quantity
 from readiness.lib.text import clean
 
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from readiness.areas.scaling.kubernetes.objects import Container, PodSpec
+from readiness.lib.kubernetes.objects import Container, PodSpec
 
 _LATEST: Final = "latest"
 _SECRET: Final = re.compile(

@@ -7,8 +7,8 @@ from typing import Final, TypeVar
 
 from pydantic import ValidationError
 
-from readiness.areas.scaling.kubernetes.fields import mistakes
-from readiness.areas.scaling.kubernetes.objects import (
+from readiness.lib.kubernetes.fields import mistakes
+from readiness.lib.kubernetes.objects import (
     DisruptionBudget,
     HorizontalPodAutoscaler,
     LimitRange,
@@ -20,7 +20,7 @@ from readiness.areas.scaling.kubernetes.objects import (
     VerticalPodAutoscaler,
     Workload,
 )
-from readiness.areas.scaling.kubernetes.parts import Object
+from readiness.lib.kubernetes.parts import Object
 from readiness.lib.yaml_reader import BrokenYaml, Scalars, read_all
 from readiness.model.errors import CouldNotMeasure, NoData
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from readiness.areas.scaling.kubernetes.parts import (
+from readiness.lib.kubernetes.parts import (
     ABSENT,
     ABSENT_LIST,
     Condition,

@@ -13,7 +13,7 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
-from readiness.areas.scaling.kubernetes.parts import is_quantity
+from readiness.lib.kubernetes.parts import is_quantity
 from readiness.lib.text import clean
 
 _SCALARS: Final[Mapping[str, tuple[type, ...]]] = {
