@@ -1,18 +1,12 @@
-"""The fields of Kubernetes objects and their types, as strict decoding knows them.
+"""What strict decoding refuses: unknown fields, values of another type, missing fields."""
 
-`fields.json` is made from the OpenAPI document of Kubernetes: for each type its fields as
-`name:type`, where `[]T` is a list, `{}T` a mapping and `!` a required field.
-"""
-
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
-from importlib import resources
 from typing import Final
 
+from readiness.lib.kubernetes.definitions import Tables, newest
 from readiness.lib.kubernetes.parts import is_quantity
 from readiness.lib.text import clean
 
@@ -23,6 +17,7 @@ _SCALARS: Final[Mapping[str, tuple[type, ...]]] = {
     "number": (int, float),
     "intstr": (int, str),
 }
+_TEMPLATE: Final = "core.v1.PodTemplateSpec"
 _CALLED: Final = {"intstr": "an integer or a text", "integer": "an integer", "string": "a text",
                   "boolean": "true or false", "number": "a number"}  # fmt: skip
 
@@ -45,57 +40,76 @@ class Mistake:
         return f"{self.place} {self.problem}"
 
 
-@cache
-def _tables() -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-    text = resources.files(__package__).joinpath("fields.json").read_text(encoding="utf-8")
-    document = json.loads(text)
-    types = {
-        name: dict(field.rsplit(":", 1) for field in fields.split())
-        for name, fields in document["types"].items()
-    }
-    return document["kinds"], types
-
-
-def mistakes(api_version: str, kind: str, body: object) -> list[Mistake]:
+def mistakes(
+    api_version: str, kind: str, body: object, tables: Tables | None = None
+) -> list[Mistake]:
     """Unknown fields, values of another type and missing fields; none of a kind not in the table.
 
     `status` is not looked at: an apply ignores it. `null` counts as absent.
+
+    Args:
+        api_version: of the object, as `kind`.
+        kind: of the object.
+        body: the whole object.
+        tables: the fields of a release; by default those of the newest one.
     """
-    kinds, _ = _tables()
-    root = kinds.get(f"{api_version} {kind}")
+    reader = _Reader((tables or newest()).types)
+    root = (tables or newest()).kinds.get(f"{api_version} {kind}")
     if root:
-        return list(_of(root, body, ""))
+        return list(reader.of(root, body, ""))
     spec = body.get("spec") if isinstance(body, Mapping) else None
     if kind == "Rollout" and isinstance(spec, Mapping):
-        return list(_of("V1PodTemplateSpec", spec.get("template"), "spec.template"))
+        return list(reader.of(_TEMPLATE, spec.get("template"), "spec.template"))
     return []
 
 
-def _of(kind: str, value: object, place: str) -> Iterator[Mistake]:
-    if value is None or kind == "any":
-        return
-    if kind.startswith(("[]", "{}")):
-        yield from _of_many(kind, value, place)
-    elif kind == "quantity":
-        if not is_quantity(value):
-            yield Mistake(place, "is not a valid quantity")
-    elif kind in _SCALARS:
-        if not _fits(kind, value):
-            yield Mistake(place, f"must be {_CALLED[kind]}{_unquoted(kind, value)}")
-    else:
-        yield from _of_object(kind, value, place)
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Walks through an object; `types` are those of `Tables`."""
 
+    types: Mapping[str, Mapping[str, str]]
 
-def _of_many(kind: str, value: object, place: str) -> Iterator[Mistake]:
-    inner = kind[2:]
-    if kind.startswith("[]") and isinstance(value, list):
-        for number, item in enumerate(value):
-            yield from _of(inner, item, f"{place}[{number}]")
-    elif kind.startswith("{}") and isinstance(value, Mapping):
+    def of(self, kind: str, value: object, place: str) -> Iterator[Mistake]:
+        if value is None or kind == "any":
+            return
+        if kind.startswith(("[]", "{}")):
+            yield from self._many(kind, value, place)
+        elif kind == "quantity":
+            if not is_quantity(value):
+                yield Mistake(place, "is not a valid quantity")
+        elif kind in _SCALARS:
+            if not _fits(kind, value):
+                yield Mistake(place, f"must be {_CALLED[kind]}{_unquoted(kind, value)}")
+        else:
+            yield from self._object(kind, value, place)
+
+    def _many(self, kind: str, value: object, place: str) -> Iterator[Mistake]:
+        inner = kind[2:]
+        if kind.startswith("[]") and isinstance(value, list):
+            for number, item in enumerate(value):
+                yield from self.of(inner, item, f"{place}[{number}]")
+        elif kind.startswith("{}") and isinstance(value, Mapping):
+            for key, item in value.items():
+                yield from self.of(inner, item, f"{place}.{_name(key)}")
+        else:
+            yield Mistake(place, "must be a list" if kind.startswith("[]") else "must be a mapping")
+
+    def _object(self, kind: str, value: object, place: str) -> Iterator[Mistake]:
+        if not isinstance(value, Mapping):
+            yield Mistake(place, "must be a mapping")
+            return
+        fields = self.types[kind]
         for key, item in value.items():
-            yield from _of(inner, item, f"{place}.{_name(key)}")
-    else:
-        yield Mistake(place, "must be a list" if kind.startswith("[]") else "must be a mapping")
+            here = f"{place}.{_name(key)}" if place else _name(key)
+            if key in fields:
+                yield from self.of(fields[key].removesuffix("!"), item, here)
+            else:
+                close = get_close_matches(str(key), fields, 1)
+                meant = f"; did you mean {close[0]}?" if close else ""
+                yield Mistake(here, f"is not a known field{meant}", unknown=True)
+        for key, field in fields.items():
+            if field.endswith("!") and value.get(key) in (None, ""):
+                yield Mistake(f"{place}.{key}" if place else key, "is required")
 
 
 def _fits(kind: str, value: object) -> bool:
@@ -109,25 +123,6 @@ def _fits(kind: str, value: object) -> bool:
 def _unquoted(kind: str, value: object) -> str:
     """YAML reads `yes`, `1.0` and `010` as no text."""
     return ": quote it" if kind == "string" and isinstance(value, bool | int | float) else ""
-
-
-def _of_object(kind: str, value: object, place: str) -> Iterator[Mistake]:
-    if not isinstance(value, Mapping):
-        yield Mistake(place, "must be a mapping")
-        return
-    _, types = _tables()
-    fields = types[kind]
-    for key, item in value.items():
-        here = f"{place}.{_name(key)}" if place else _name(key)
-        if key in fields:
-            yield from _of(fields[key].removesuffix("!"), item, here)
-        else:
-            close = get_close_matches(str(key), fields, 1)
-            meant = f"; did you mean {close[0]}?" if close else ""
-            yield Mistake(here, f"is not a known field{meant}", unknown=True)
-    for key, field in fields.items():
-        if field.endswith("!") and value.get(key) in (None, ""):
-            yield Mistake(f"{place}.{key}" if place else key, "is required")
 
 
 def _name(key: object) -> str:
