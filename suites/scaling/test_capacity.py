@@ -4,10 +4,8 @@ from collections.abc import Callable
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.scaling.config import Scaling
-from readiness.areas.scaling.kubernetes.autoscaler import CPU, MEMORY
 from readiness.areas.scaling.kubernetes.capacity import (
     Room,
-    lacking,
     largest_node,
     node_room,
     nodes_in_use,
@@ -20,6 +18,7 @@ from readiness.areas.scaling.kubernetes.view import View
 from readiness.areas.scaling.probes.connection_budget import budget
 from readiness.areas.scaling.probes.sides import Sides
 from readiness.config.base.tables import Config
+from readiness.lib.kubernetes.resources import CPU, MEMORY, lacking
 from readiness.lib.kubernetes.serving import unanswered, unprobed
 from readiness.lib.text import listed, worst
 from readiness.model.errors import NoData, NotPermitted

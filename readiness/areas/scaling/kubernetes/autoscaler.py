@@ -15,10 +15,9 @@ from readiness.lib.kubernetes.objects import (
     TargetRef,
     Trigger,
 )
+from readiness.lib.kubernetes.resources import CPU, MEMORY
 from readiness.model.errors import NoData
 
-CPU: Final = "cpu"
-MEMORY: Final = "memory"
 SHARE: Final = "Utilization"
 _DEFAULT_CPU: Final = 80
 _V1_ANNOTATIONS: Final = (

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from readiness.areas.scaling.kubernetes.autoscaler import (
-    CPU,
-    MEMORY,
     Autoscaler,
     Target,
     autoscalers,
@@ -28,6 +26,7 @@ from readiness.lib.kubernetes.objects import (
     Workload,
 )
 from readiness.lib.kubernetes.parts import Object, Selector, selects
+from readiness.lib.kubernetes.resources import CPU, MEMORY
 from readiness.model.errors import CouldNotMeasure, NoData
 
 _KINDS: Final = {"deployment": "Deployment", "statefulset": "StatefulSet", "rollout": "Rollout"}
