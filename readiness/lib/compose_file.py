@@ -354,7 +354,7 @@ def _cleaned(value: Any) -> Any:
     return value
 
 
-def patience_of(service: Mapping[object, object]) -> float | None:
+def patience_of(service: Mapping[Any, object]) -> float | None:
     """Seconds from the start until a service that never answers is unhealthy.
 
     That is the start period, and then each try with the pause before it. None if the service has no
@@ -371,11 +371,11 @@ def patience_of(service: Mapping[object, object]) -> float | None:
     return _seconds(found.get("start_period")) + retries * interval_s
 
 
-def _disabled(found: Mapping[object, object]) -> bool:
+def _disabled(found: Mapping[Any, object]) -> bool:
     return str(found.get("disable")).lower() in TRUE
 
 
-def _can_fail(found: Mapping[object, object]) -> bool:
+def _can_fail(found: Mapping[Any, object]) -> bool:
     """Whether its test exists and may fail; one that always succeeds counts as none."""
     test = found.get("test")
     if not isinstance(test, list):

@@ -86,6 +86,13 @@ class Lifecycle(Part):
     pre_stop: Hook | None = None
 
 
+class Mount(Part):
+    """A volume in a container."""
+
+    name: str
+    read_only: bool = False
+
+
 class Container(Part):
     """One container of a pod."""
 
@@ -99,6 +106,7 @@ class Container(Part):
     liveness_probe: dict[str, Any] | None = None
     startup_probe: dict[str, Any] | None = None
     lifecycle: Lifecycle | None = None
+    volume_mounts: Annotated[list[Mount], ABSENT_LIST] = Field(default=[])
     ports: Annotated[list[Port], ABSENT_LIST] = Field(default=[])
     env: Annotated[list[Variable], ABSENT_LIST] = Field(default=[])
     security_context: Annotated[Security, ABSENT] = Security()
@@ -216,6 +224,7 @@ class PodSpec(Part):
     host_pid: bool = Field(False, alias="hostPID")
     host_ipc: bool = Field(False, alias="hostIPC")
     host_network: bool = False
+    host_users: bool | None = None
     termination_grace_period_seconds: int | None = None
     topology_spread_constraints: Annotated[list[Spread], ABSENT_LIST] = Field(default=[])
     priority_class_name: str = ""

@@ -1,11 +1,11 @@
 """Which containers of a pod serve requests, and so must have a readiness probe."""
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
 from readiness.lib import shell
-from readiness.lib.kubernetes.objects import Container, Service, ServicePort, Workload
+from readiness.lib.kubernetes.objects import Container, Port, Service, ServicePort, Workload
 
 _CHOSEN: Final = "kubectl.kubernetes.io/default-container"
 _SIDECAR: Final = re.compile(
@@ -26,29 +26,50 @@ def unprobed(workload: Workload, services: Iterable[Service]) -> list[str]:
     everything = [*spec.containers, *(one for one in spec.init_containers if one.restart_policy)]
     served = list(dict.fromkeys(_targets(services, everything)))
     names = served or [_main(workload, spec.containers)]
-    probed = {one.name for one in everything if _can_fail(one)}
+    probed = {one.name for one in everything if can_fail(one.readiness_probe)}
     # A proxy in front of the main container passes on what that one can serve.
     if all(map(_SIDECAR.fullmatch, names)) and _main(workload, spec.containers) in probed:
         return []
     return [name for name in names if name and name not in probed]
 
 
-def _can_fail(container: Container) -> bool:
-    """Whether it has a readiness probe that may fail."""
-    probe = container.readiness_probe
-    command = ((probe or {}).get("exec") or {}).get("command")
-    words = [str(word) for word in command] if isinstance(command, list) else []
+def can_fail(probe: Mapping[str, Any] | None) -> bool:
+    """Whether there is such a probe, and it may fail."""
+    words = command_of(probe or {})
     return bool(probe) and (not words or shell.command_can_fail(words))
+
+
+def command_of(probe: Mapping[str, Any]) -> list[str]:
+    """The command that a probe runs; empty if it asks by network."""
+    command = (probe.get("exec") or {}).get("command")
+    return [str(word) for word in command] if isinstance(command, list) else []
+
+
+def port_of(probe: Mapping[str, Any]) -> int | str | None:
+    """The number or name of the port that a probe asks; None if it asks none."""
+    for handler in ("httpGet", "tcpSocket", "grpc"):
+        port = (probe.get(handler) or {}).get("port")
+        if isinstance(port, int | str) and not isinstance(port, bool):
+            return int(port) if str(port).isdecimal() else port
+    return None
 
 
 def unanswered(workload: Workload) -> Iterator[str]:
     """Readiness probes of a named port that the container does not have: it is never ready."""
     for one in workload.spec.template.spec.containers:
-        names = {port.name for port in one.ports}
-        for handler in ("httpGet", "tcpSocket"):
-            port = ((one.readiness_probe or {}).get(handler) or {}).get("port")
-            if isinstance(port, str) and not port.isdecimal() and port not in names:
-                yield f"{one.name} (port {port})"
+        port = port_of(one.readiness_probe or {})
+        if is_unknown(port, one):
+            yield f"{one.name} (port {port})"
+
+
+def is_unknown(port: int | str | None, container: Container) -> bool:
+    """Whether a port is a name that the container does not declare."""
+    return isinstance(port, str) and port not in {one.name for one in container.ports}
+
+
+def is_beside(port: Port) -> bool:
+    """Whether a port is for metrics, health or debugging, by its name."""
+    return bool(_SIDE_PORT.fullmatch(port.name))
 
 
 def _targets(services: Iterable[Service], containers: Iterable[Container]) -> Iterable[str]:
