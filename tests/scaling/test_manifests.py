@@ -1,7 +1,7 @@
 """What the API server refuses in manifests, and what their pods should not do."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -204,7 +204,7 @@ def test_what_the_api_server_refuses(edit: Edit, told: str) -> None:
     document = healthy()
     edit(document)
     found = inventory(document, valid=False)
-    texts = [one.error.sentence for one in found.broken]
+    texts: Sequence[str] = [one.error.sentence for one in found.broken]
     if not texts:
         name = document["metadata"]["name"]
         seen = view(found, "manifests", "deployment/shop", "") if name == "shop" else None
@@ -212,7 +212,7 @@ def test_what_the_api_server_refuses(edit: Edit, told: str) -> None:
     assert [text for text in texts if told in text], texts
 
 
-def refusals_of(document: dict[str, Any]) -> list[str]:
+def refusals_of(document: dict[str, Any]) -> tuple[str, ...]:
     """Of a workload that cannot be named in the configuration."""
     from readiness.lib.kubernetes.refusals import refusals
 

@@ -5,9 +5,8 @@ from typing import Final
 
 from readiness.areas.manifests.workloads import Side
 from readiness.lib.kubernetes.definitions import Tables
-from readiness.lib.kubernetes.fields import mistakes
 from readiness.lib.kubernetes.inventory import EVERY, Document
-from readiness.lib.kubernetes.refusals import refusals
+from readiness.lib.kubernetes.refusals import mistakes_in, refusals
 
 # Those of former releases, too: they are not custom resources.
 _OWN: Final = {"", "apps", "autoscaling", "batch", "policy", "extensions"}
@@ -65,7 +64,7 @@ def refused(side: Side, documents: Sequence[Document], fields: Tables) -> list[s
 
 
 def _refused(document: Document, fields: Tables) -> list[str]:
-    wrong = mistakes(document.api_version, document.kind, document.body, fields)
+    wrong = mistakes_in(document, fields)
     found = [str(one) for one in wrong if not one.unknown]
     # The rules are known of the kinds that have a model.
     rules = refusals(document) if (document.group, document.kind) in EVERY else []
@@ -77,6 +76,6 @@ def unknown(documents: Iterable[Document], fields: Tables) -> list[str]:
     return [
         f"{_shown(document)}: {one}"
         for document in documents
-        for one in mistakes(document.api_version, document.kind, document.body, fields)
+        for one in mistakes_in(document, fields)
         if one.unknown
     ]

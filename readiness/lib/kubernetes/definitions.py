@@ -27,7 +27,7 @@ _MAY_BE_EMPTY: Final = {"value"}
 _Schema = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Tables:
     """The kinds and the types of a release.
 

@@ -17,6 +17,7 @@ _SCALARS: Final[Mapping[str, tuple[type, ...]]] = {
     "number": (int, float),
     "intstr": (int, str),
 }
+_LONGEST_NAME: Final = 60
 _TEMPLATE: Final = "core.v1.PodTemplateSpec"
 _CALLED: Final = {"intstr": "an integer or a text", "integer": "an integer", "string": "a text",
                   "boolean": "true or false", "number": "a number"}  # fmt: skip
@@ -127,5 +128,7 @@ def _unquoted(kind: str, value: object) -> str:
 
 def _name(key: object) -> str:
     """A key in a path; one with dots stands in brackets."""
-    text = clean(str(key), 60)
+    if isinstance(key, str) and key.isalnum() and len(key) <= _LONGEST_NAME:
+        return key
+    text = clean(str(key), _LONGEST_NAME)
     return text if re.fullmatch(r"[\w-]+", text) else f"[{text}]"

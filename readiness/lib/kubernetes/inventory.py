@@ -38,9 +38,9 @@ _SECRET: Final = "Secret"  # noqa: S105 - the name of a kind
 _MOVED: Final = {"extensions": "apps/v1"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Document:
-    """An object before it is validated.
+    """An object before it is validated; two are equal only if they are the same one.
 
     Attributes:
         where: the file, and which of its documents.

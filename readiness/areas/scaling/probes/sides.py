@@ -1,6 +1,7 @@
 """Reads the manifests and the live objects of one workload, from files or with kubectl."""
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -67,7 +68,7 @@ class Written:
     live: Inventory
 
 
-def written(patterns: list[str], live_max_age_h: float) -> Written:
+def written(patterns: Sequence[str], live_max_age_h: float) -> Written:
     """Read all objects of all files that the patterns match; `**` matches folders.
 
     Raises:
@@ -107,15 +108,23 @@ class Sides:
         return [view for view in (self.declared, self.live) if view is not None]
 
 
-def sides(scaling: Scaling, live: Inventory | None) -> Sides:
-    """Both sides of a workload; `live` are the objects of the cluster if one is declared.
+Reader = Callable[[tuple[str, ...], float], Written]
+
+
+def sides(scaling: Scaling, live: Inventory | None, reader: Reader = written) -> Sides:
+    """Both sides of a workload.
+
+    Args:
+        scaling: the table.
+        live: the objects of the cluster if one is declared.
+        reader: reads the files; one that keeps what it read serves many workloads.
 
     Raises:
         NoData: neither side has the workload, or one is not understood.
         CouldNotMeasure: a file cannot be read, or is too old.
     """
     namespace = scaling.cluster.namespace if scaling.cluster else scaling.namespace or ""
-    files = written(scaling.manifests, scaling.live_max_age_h) if scaling.manifests else _NONE
+    files = reader(tuple(scaling.manifests), scaling.live_max_age_h) if scaling.manifests else _NONE
     there = files.live if live is None else live
     found = _joined(
         view(files.declared, MANIFESTS, scaling.workload, namespace),
