@@ -40,6 +40,14 @@ class UnreadableError(ValueError):
     """The file is incomplete, or is not a compose file."""
 
 
+class RequiredError(UnreadableError):
+    """A variable must be set, and is not."""
+
+    def __init__(self, variable: str) -> None:
+        super().__init__(f"the variable {variable} is required, and not set: set it in .env")
+        self.variable = variable
+
+
 @dataclass(frozen=True, slots=True)
 class _Override:
     """A value that replaces that of an earlier file, also where both would be merged."""
@@ -52,14 +60,19 @@ class _Reset:
     """Removes the value of an earlier file."""
 
 
-def read(paths: Sequence[Path]) -> dict[str, Any]:
+def read(paths: Sequence[Path], more: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The project that some files make together, the later ones over the earlier ones.
 
+    Args:
+        paths: the files.
+        more: variables beside those of the environment and of `.env`.
+
     Raises:
+        RequiredError: a variable must be set, and is not.
         UnreadableError: compose would refuse them, or a part of it is elsewhere.
         BrokenYaml: one cannot be parsed.
     """
-    return _Project(_environment(paths[0].parent)).read(paths)
+    return _Project({**(more or {}), **_environment(paths[0].parent)}).read(paths)
 
 
 def profiles(folder: Path) -> list[str]:
@@ -139,7 +152,7 @@ def _braced(text: str, variables: Mapping[str, str]) -> str:
         case "+":
             return interpolated(rest, variables) if given else ""
         case "?" if not given:
-            raise UnreadableError(f"the variable {name} is required, and not set: set it in .env")
+            raise RequiredError(name)
         case _:
             return value or ""
 

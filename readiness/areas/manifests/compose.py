@@ -8,12 +8,13 @@ from typing import Final
 
 from readiness.areas.manifests import secrets
 from readiness.lib import compose_file
-from readiness.lib.compose_file import UnreadableError, patience_of
+from readiness.lib.compose_file import RequiredError, UnreadableError, patience_of
 from readiness.lib.kubernetes.pods import CONTROLS_THE_NODE, MIGHTY, moves
 from readiness.lib.text import clean
 from readiness.lib.yaml_reader import BrokenYaml
 from readiness.model.errors import CouldNotMeasure, NoData
 
+_SOME_VALUE: Final = "required:required"
 _COMPLETED: Final = "service_completed_successfully"
 _SOCKET: Final = re.compile(r".*\.sock")
 _WHOLE: Final = "write the whole file with compose, and name that: docker compose config > FILE"
@@ -62,7 +63,7 @@ def services(files: Sequence[str]) -> list[Service]:
     """
     where = ", ".join(files)
     try:
-        project = compose_file.read([Path(name) for name in files])
+        project = _project([Path(name) for name in files])
         written = dict(_written(files))
     except (UnreadableError, BrokenYaml) as error:
         raise CouldNotMeasure(clean(str(error)), where=where, remedy=_WHOLE) from None
@@ -78,6 +79,18 @@ def services(files: Sequence[str]) -> list[Service]:
         Service(name, body, written.get(name, {}), name in waited or body.get("restart") == "no")
         for name, body in bodies.items()
     ]
+
+
+def _project(paths: Sequence[Path]) -> _Map:
+    """The project; a variable that must be set, and is not set here, has some value."""
+    filled: dict[str, str] = {}
+    while True:
+        try:
+            return compose_file.read(paths, filled)
+        except RequiredError as error:
+            if error.variable in filled:  # the environment has it, and it is empty
+                raise
+            filled[error.variable] = _SOME_VALUE
 
 
 def _written(files: Iterable[str]) -> Iterator[tuple[str, dict[str, str]]]:
@@ -180,7 +193,7 @@ def _published(service: Service) -> Iterator[int]:
             if not one.get("published") and one.get("mode") != "host":
                 continue
         else:
-            short = _SHORT.fullmatch(str(one))
+            short = _SHORT.fullmatch(str(one).replace(_SOME_VALUE, "1"))
             if short is None or short["published"] is None:
                 continue  # the engine chooses the port
             host, target = short["host"] or "", short["target"]

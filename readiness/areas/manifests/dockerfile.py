@@ -220,11 +220,9 @@ def _chain(stages: Sequence[Stage]) -> Iterator[Stage]:
     while left:
         stage = left.pop()
         yield stage
-        at = next(
-            (n for n in reversed(range(len(left))) if stage.base.lower() in {left[n].name, str(n)}),
-            None,
-        )
-        if at is None or not stage.base:
+        name = stage.base.lower()
+        at = next((n for n in reversed(range(len(left))) if name and left[n].name == name), None)
+        if at is None:
             return
         left = left[: at + 1]
 

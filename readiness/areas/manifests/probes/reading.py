@@ -47,7 +47,7 @@ def sides_of_files(manifests: Manifests, covered: frozenset[str]) -> list[Side]:
         covered: the workloads that the checks of scaling judge.
 
     Raises:
-        NoData: a pattern matches no file.
+        NoData: a pattern matches no file, or the files have no object.
         CouldNotMeasure: over 1000 files match.
     """
     declared: list[Document] = []
@@ -65,6 +65,12 @@ def sides_of_files(manifests: Manifests, covered: frozenset[str]) -> list[Side]:
             continue
         declared += [one for one in found if not one.is_live]
         live += [one for one in found if one.is_live]
+    if not (declared or live or lost):
+        raise NoData(
+            "the files have no Kubernetes object",
+            where=", ".join(manifests.kubernetes),
+            remedy="correct `kubernetes` in [manifests]",
+        )
     sides = [_side(_DECLARED, declared, lost, covered)] if declared or lost else []
     return [*sides, _side(_LIVE, live, [], covered)] if live else sides
 
