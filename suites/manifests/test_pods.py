@@ -62,6 +62,11 @@ def test_valid(manifests: Manifests, kubernetes_of: KubernetesOf, evidence: Evid
         without = [one for one in side.workloads if one.source and not one.is_covered]
         what = "workloads without [scaling.NAME]: replica counts not judged"
         evidence.record(Measurement(what, named(without), "text", side.name))
+    if not evidence.lost and not any(one.limit for one in evidence.measurements):
+        raise NotApplicable(
+            "live objects were accepted already, scaling.manifests judges the others, or all kinds"
+            " are custom"
+        )
 
 
 @check(
@@ -277,7 +282,7 @@ def test_shutdown(manifests: Manifests, kubernetes_of: KubernetesOf, evidence: E
                         "grace",
                         Measurement("grace period left after preStop", seconds, "s", side.name),
                         at_least(1),
-                        says=f"{side.name}: {one}, container {name}, has {seconds:g} s left between"
+                        says=f"{side.name}: container {name} of {one} has {seconds:g} s between"
                         " its preStop hook and SIGKILL",
                     )
     if not hooks and not evidence.lost:

@@ -117,6 +117,7 @@ def test_healthy_variants_have_no_finding(edit: tuple[str, str], folder: Path) -
         ((VOLUME, "- {name: tmp, hostPath: {path: /run/docker.sock}}"), "privileges", "node"),
         (
             (VOLUME, f"{VOLUME}\n      hostIPC: true"), "privileges", "node"),
+        (("containerPort: 8080}", "containerPort: 8080, hostPort: 80}"), "privileges", "node"),
         ((VOLUME, f"{VOLUME}\n      hostPID: true"), "privileges", "privileged"),
         (("drop: [ALL]", "drop: [ALL], add: [SYS_ADMIN]"), "privileges", "privileged"),
         # The container's own setting comes before the pod's.

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from readiness.areas.manifests.workloads import Side, Workload, services_of
 from readiness.lib.kubernetes import serving
@@ -13,7 +12,9 @@ _GRACE_S: Final = 30
 _LOCAL: Final = re.compile(
     r"localhost|127\.[\d.]+|0\.0\.0\.0|::1|\[::1?\]|\$[({]?\w+[)}]?|/.*|", re.IGNORECASE
 )
-_URL: Final = re.compile(r"[a-z][a-z0-9+]*://[^\s\"']+")
+_URL: Final = re.compile(
+    r"[a-z][a-z0-9+]*://(?:[^\s/@\"']*@)?\[?(?P<host>[0-9a-f:]*(?=\])|[^\s/:\]\"']+)"
+)
 # Clients that take the host of a server as `-h HOST`, `--host HOST` or `--host=HOST`.
 _CLIENTS: Final = {"pg_isready", "psql", "redis-cli", "mysqladmin", "mysql", "mariadb", "mongosh"}
 _HOST: Final = re.compile(r"(?:-h[ =]?|--host[ =])(?P<host>[^\s\"'-][^\s\"']*)")
@@ -34,14 +35,14 @@ def _probes(container: Container) -> Iterator[tuple[str, _Probe]]:
 def _each(workloads: Iterable[Workload]) -> Iterator[tuple[str, Container]]:
     for one in workloads:
         if not one.ends:
-            yield from ((f"{one}, container {c.name}", c) for c in one.staying)
+            yield from ((f"container {c.name} of {one}", c) for c in one.staying)
 
 
 def unready(side: Side) -> list[str]:
     """Containers that get requests, and have no readiness probe that can fail."""
     services = side.of(Service)
     return [
-        f"{one}, container {name}"
+        f"container {name} of {one}"
         for one in side.workloads
         if one.source is not None and not one.is_covered
         if (sending := services_of(one, services))
@@ -108,7 +109,7 @@ def _other_host(probe: _Probe) -> str:
         if not _LOCAL.fullmatch(host):
             return host
     script = " ".join(serving.command_of(probe))
-    hosts = [urlsplit(url).hostname or "" for url in _URL.findall(script)]
+    hosts = [found["host"] for found in _URL.finditer(script)]
     if any(client in script for client in _CLIENTS):
         hosts += [found["host"] for found in _HOST.finditer(script)]
     hosts += [found["host"] for found in _NETCAT.finditer(script)]

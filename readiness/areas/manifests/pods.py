@@ -20,7 +20,7 @@ _MAY_ADD: Final = {"NET_BIND_SERVICE", "CAP_NET_BIND_SERVICE"}
 def moving_images(workloads: Iterable[Workload]) -> list[str]:
     """Containers whose image has no tag, or `latest`, and no digest."""
     return [
-        f"{one}, container {name}"
+        f"container {name} of {one}"
         for one in workloads
         if not one.is_covered
         for name in pods.moving_images(one.pod)
@@ -30,7 +30,7 @@ def moving_images(workloads: Iterable[Workload]) -> list[str]:
 def privileged(workloads: Iterable[Workload]) -> list[str]:
     """Containers that may do everything on their node."""
     return [
-        f"{one}, container {name}"
+        f"container {name} of {one}"
         for one in workloads
         if not one.is_covered
         for name in pods.privileged(one.pod)
@@ -50,6 +50,8 @@ def _uses_of_node(workload: Workload) -> Iterator[str]:
     pod = workload.pod
     if not workload.on_each_node:
         yield from ["hostNetwork"] if pod.host_network else []
+        ports = [port.host_port for one in workload.containers for port in one.ports]
+        yield from (f"hostPort {port}" for port in ports if port and not pod.host_network)
     yield from ["hostIPC"] if pod.host_ipc else []
     known = set(pods.node_volumes(pod)) if workload.is_covered else set()
     for volume in pod.volumes:
@@ -73,7 +75,7 @@ def as_root(workloads: Iterable[Workload]) -> list[str]:
     of its own (`hostUsers: false`), root is nobody on the node.
     """
     return [
-        f"{one}, container {container.name}{why}"
+        f"container {container.name} of {one}{why}"
         for one in workloads
         if one.pod.host_users is not False
         for container in one.containers
@@ -128,7 +130,7 @@ def _containers(
     workloads: Iterable[Workload], is_wrong: Callable[[Container, Security], bool]
 ) -> list[str]:
     return [
-        f"{one}, container {container.name}"
+        f"container {container.name} of {one}"
         for one in workloads
         for container in one.containers
         if is_wrong(container, one.pod.security_context)
@@ -138,7 +140,7 @@ def _containers(
 def secret_variables(workloads: Iterable[Workload]) -> list[str]:
     """Variables with a secret in plain text."""
     return [
-        f"{one}, container {container.name}: {name}"
+        f"container {container.name} of {one}: {name}"
         for one in workloads
         if not one.is_covered
         for container in one.containers
@@ -149,7 +151,7 @@ def secret_variables(workloads: Iterable[Workload]) -> list[str]:
 def secret_arguments(workloads: Iterable[Workload]) -> list[str]:
     """Arguments with a secret in plain text: everybody on the node sees them, too."""
     return [
-        f"{one}, container {container.name}: {what}"
+        f"container {container.name} of {one}: {what}"
         for one in workloads
         for container in one.containers
         for what in secrets.in_arguments([*container.command, *container.args])
@@ -173,7 +175,7 @@ def without(side: Side, resource: str, *, limit: bool = False) -> list[str]:
         NoData: a quantity is not valid.
     """
     return [
-        f"{one}, container {name}"
+        f"container {name} of {one}"
         for one in side.workloads
         if not one.is_covered
         for name in lacking(one.pod, side.near(LimitRange, one.namespace), resource, limit=limit)

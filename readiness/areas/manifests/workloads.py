@@ -136,7 +136,7 @@ class Side:
             for container in one.containers:
                 if any(mark in container.image for mark in _TEMPLATES):
                     raise NoData(
-                        f"the image of {one}, container {container.name}, is a template",
+                        f"the image of container {container.name} of {one}, is a template",
                         where=self.name,
                         remedy="render it first: helm template, kustomize build or envsubst",
                     )

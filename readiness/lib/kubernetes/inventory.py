@@ -195,6 +195,7 @@ SCALING: Final[Kinds] = {
 EVERY: Final[Kinds] = {
     **SCALING,
     ("apps", "DaemonSet"): (Workload, ("v1",)),
+    ("apps", "ReplicaSet"): (Workload, ("v1",)),
     ("batch", "Job"): (Job, ("v1",)),
     ("batch", "CronJob"): (CronJob, ("v1",)),
     ("networking.k8s.io", "Ingress"): (Ingress, ("v1",)),

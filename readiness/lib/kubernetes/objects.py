@@ -32,6 +32,7 @@ class Port(Part):
 
     name: str = ""
     container_port: int
+    host_port: int = 0
 
 
 class Variable(Part):
