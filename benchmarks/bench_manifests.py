@@ -17,7 +17,7 @@ import yaml
 
 from readiness.areas.manifests.config import Manifests
 from readiness.areas.manifests.probes import reading
-from readiness.areas.manifests.workloads import Side
+from readiness.areas.manifests.workloads import Agreed, Side
 from readiness.areas.scaling.config import Scaling
 from readiness.areas.scaling.probes.sides import Sides, sides
 from readiness.areas.scaling.probes.sides import written as written_files
@@ -50,16 +50,18 @@ def main(count: int = 125) -> int:
     with tempfile.TemporaryDirectory() as folder:
         written(Path(folder), count)
         theirs = timed(lambda: read_by_yaml(Path(folder)))
-        pattern = [f"{folder}/*.yaml"]
+        pattern, files = [f"{folder}/*.yaml"], frozenset(Path(folder).iterdir())
         workloads = [
             Scaling(name=f"shop-{n}", workload=f"deployment/shop-{n}", manifests=pattern)
             for n in range(count)
         ]
         times = {
-            "manifests alone": timed(lambda: judge_manifests(pattern, frozenset())),
+            "manifests alone": timed(lambda: judge_manifests(pattern, [])),
             "scaling": timed(lambda: judge_scaling(workloads)),
             "manifests beside": timed(
-                lambda: judge_manifests(pattern, frozenset(one.workload for one in workloads))
+                lambda: judge_manifests(
+                    pattern, [Agreed(one.workload, "", files) for one in workloads]
+                )
             ),
         }
     for name, seconds in times.items():
@@ -113,10 +115,10 @@ def known(found: Sides, _: Scaling) -> Sides:
     return found
 
 
-def judge_manifests(pattern: list[str], covered: frozenset[str]) -> None:
+def judge_manifests(pattern: list[str], agreed: list[Agreed]) -> None:
     """All checks of the manifests."""
     manifests = Manifests(kubernetes=pattern)
-    found = reading.sides_of_files(manifests, covered)
+    found = reading.sides_of_files(manifests, agreed)
 
     def there(_: Manifests) -> list[Side]:
         return found

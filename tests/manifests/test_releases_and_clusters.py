@@ -22,7 +22,6 @@ from readiness.model.errors import CouldNotMeasure, NoData
 from tests.support.kubernetes_samples import deployment, made
 from tests.support.manifest_checks import judged
 
-NONE: frozenset[str] = frozenset()
 UID = {"uid": "1"}
 
 
@@ -102,11 +101,11 @@ def test_tables_are_made_of_definitions() -> None:
 def test_live_objects_in_a_file_are_a_side_of_their_own(tmp_path: Path) -> None:
     path = tmp_path / "live.json"
     path.write_text(json.dumps(deployment(metadata=UID)))
-    [side] = sides_of_files(Manifests(kubernetes=[str(path)]), NONE)
+    [side] = sides_of_files(Manifests(kubernetes=[str(path)]))
     assert (side.name, [str(one) for one in side.workloads]) == ("live", ["deployment/shop"])
     an_hour_ago = time.time() - 3600 * 25
     os.utime(path, (an_hour_ago, an_hour_ago))
-    [side] = sides_of_files(Manifests(kubernetes=[str(path)]), NONE)
+    [side] = sides_of_files(Manifests(kubernetes=[str(path)]))
     with pytest.raises(CouldNotMeasure, match="25 h old"):
         side.sure()
 
@@ -127,7 +126,7 @@ def test_every_kind_of_workload_is_found(tmp_path: Path) -> None:
     ]
     path = tmp_path / "all.json"
     path.write_text(json.dumps({"kind": "List", "apiVersion": "v1", "items": objects}))
-    [side] = sides_of_files(Manifests(kubernetes=[str(path)]), NONE)
+    [side] = sides_of_files(Manifests(kubernetes=[str(path)]))
     assert [str(one) for one in side.workloads] == [
         "deployment/shop", "statefulset/shop", "daemonset/shop", "job/once", "cronjob/nightly",
         "pod/alone", "rollout/canary",
@@ -159,7 +158,7 @@ def test_a_kind_that_may_not_be_read_does_not_hide_the_others(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     private = tmp_path / "private"
     private.mkdir()
-    side = side_of_cluster(Cluster(context="staging", namespace="shop"), private, NONE)
+    side = side_of_cluster(Cluster(context="staging", namespace="shop"), private)
     assert [str(one) for one in side.workloads] == ["deployment/shop"]
     with pytest.raises(CouldNotMeasure, match="networkpolicies"):
         side.sure()

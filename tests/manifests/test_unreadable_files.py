@@ -6,6 +6,7 @@ import pytest
 
 from readiness.areas.manifests.config import Manifests
 from readiness.areas.manifests.reference import target
+from readiness.areas.manifests.workloads import Agreed
 from tests.support.manifest_checks import Judged, judged
 
 SECRET = "correct-horse-battery"
@@ -134,6 +135,17 @@ def test_what_scaling_judges_is_not_judged_twice(folder: Path) -> None:
     manifests = Manifests(kubernetes=[f"{folder}/[ot]*.yaml"])
     alone = Judged(manifests)
     assert alone.misses.keys() == {"manifests.valid", "manifests.images"}
-    assert Judged(manifests, frozenset({"deployment/orders"})).misses == {}
-    assert Judged(manifests, frozenset({"orders/deployment/orders"})).misses == {}
-    assert Judged(manifests, frozenset({"deployment/other"})).misses == alone.misses
+    read = frozenset({path})
+    for agreed in (
+        Agreed("deployment/orders", "", read),
+        Agreed("deployment/orders", "orders", read),
+    ):
+        assert Judged(manifests, [agreed]).misses == {}
+    for other in (
+        Agreed("deployment/other", "", read),
+        Agreed("deployment/orders", "other", read),
+        # They read another file, or the cluster alone.
+        Agreed("deployment/orders", "", frozenset({folder / "traffic.yaml"})),
+        Agreed("deployment/orders", "", is_live=True),
+    ):
+        assert Judged(manifests, [other]).misses == alone.misses

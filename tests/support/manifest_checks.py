@@ -1,14 +1,14 @@
 """Runs the checks of manifests on files, without a system."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from readiness.areas.manifests.config import Manifests
 from readiness.areas.manifests.probes import reading
-from readiness.areas.manifests.workloads import Side
+from readiness.areas.manifests.workloads import Agreed, Side
 from readiness.model.check import CheckSpec, spec_of
 from readiness.model.errors import CouldNotMeasure
 from readiness.model.evidence import CheckFailed, Evidence, NotApplicable
@@ -35,12 +35,12 @@ class Judged:
         unfit: the checks that do not apply.
     """
 
-    def __init__(self, manifests: Manifests, covered: frozenset[str] = frozenset()) -> None:
+    def __init__(self, manifests: Manifests, agreed: Sequence[Agreed] = ()) -> None:
         self.misses: dict[str, set[str]] = {}
         self.texts: dict[str, str] = {}
         self.unfit: set[str] = set()
         self._manifests = manifests.placed("manifests")
-        self._covered = covered
+        self._agreed = agreed
         self._sides: list[Side] | CouldNotMeasure | None = None
         for spec, function in checks():
             if not spec.needs or getattr(manifests, spec.needs[0]):
@@ -62,7 +62,7 @@ class Judged:
     def _read(self, manifests: Manifests) -> list[Side]:
         if self._sides is None:
             try:
-                self._sides = reading.sides_of_files(manifests, self._covered)
+                self._sides = reading.sides_of_files(manifests, self._agreed)
             except CouldNotMeasure as error:
                 self._sides = error
         if isinstance(self._sides, CouldNotMeasure):
@@ -70,6 +70,6 @@ class Judged:
         return self._sides
 
 
-def judged(folder: Path, covered: frozenset[str] = frozenset(), **more: Any) -> Judged:
+def judged(folder: Path, agreed: Sequence[Agreed] = (), **more: Any) -> Judged:
     """All checks of Kubernetes objects, on all files of a folder."""
-    return Judged(Manifests(kubernetes=[f"{folder}/*.yaml"], **more), covered)
+    return Judged(Manifests(kubernetes=[f"{folder}/*.yaml"], **more), agreed)

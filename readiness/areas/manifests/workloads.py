@@ -1,8 +1,9 @@
 """What runs on Kubernetes: workloads of every kind, and the objects around them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Final, TypeVar
 
 from readiness.lib.kubernetes.inventory import Broken, Document
@@ -34,6 +35,37 @@ _MAKERS: Final = {
 }
 # Of Helm, envsubst and others.
 _TEMPLATES: Final = ("{{", "${", "$(")
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A workload as its object names it."""
+
+    kind: str
+    name: str
+    namespace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """A workload of [scaling.NAME], which the checks of scaling judge where they read it.
+
+    Attributes:
+        workload: as `deployment/shop`.
+        namespace: empty for any.
+        files: the files that they read.
+        is_live: whether they read it in the cluster.
+    """
+
+    workload: str
+    namespace: str
+    files: frozenset[Path] = frozenset()
+    is_live: bool = False
+
+    def names(self, one: Named) -> bool:
+        """Whether it is this one."""
+        same = self.workload == f"{one.kind.lower()}/{one.name}"
+        return same and is_in(one.namespace, self.namespace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +126,7 @@ class Side:
         objects: those of the kinds that are read.
         broken: those of these kinds that the API server refuses.
         lost: why a file, or a kind of object, could not be read.
-        covered: the workloads, as `deployment/shop`, that the checks of scaling judge.
+        covered: the workloads that the checks of scaling judge.
     """
 
     name: str
@@ -102,7 +134,7 @@ class Side:
     objects: tuple[Object, ...]
     broken: tuple[Broken, ...] = ()
     lost: tuple[CouldNotMeasure, ...] = ()
-    covered: frozenset[str] = field(default=frozenset())
+    covered: frozenset[Named] = frozenset()
 
     def of(self, kind: type[_O]) -> list[_O]:
         """The objects of one kind."""
@@ -169,7 +201,6 @@ class Side:
 
     def _scaled(self, one: Scaling) -> Workload:
         at, template = one.metadata, one.spec.template
-        ref = f"{one.kind.lower()}/{at.name}"
         return Workload(
             one.kind,
             at.name,
@@ -177,7 +208,7 @@ class Side:
             template.metadata.labels,
             template.spec,
             self._fewest(one),
-            ref in self.covered or f"{at.namespace}/{ref}" in self.covered,
+            Named(one.kind, at.name, at.namespace) in self.covered,
             one,
         )
 

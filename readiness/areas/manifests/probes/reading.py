@@ -1,13 +1,12 @@
 """Reads all Kubernetes objects of a target: one that is not valid does not hide the others."""
 
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 from readiness.areas.manifests.config import Manifests
-from readiness.areas.manifests.workloads import Side
+from readiness.areas.manifests.workloads import Agreed, Named, Side
 from readiness.lib.kubernetes.files import documents_in, matching
 from readiness.lib.kubernetes.inventory import (
     Broken,
@@ -39,12 +38,12 @@ _KINDS: Final = (
 )
 
 
-def sides_of_files(manifests: Manifests, covered: frozenset[str]) -> list[Side]:
+def sides_of_files(manifests: Manifests, agreed: Sequence[Agreed] = ()) -> list[Side]:
     """The manifests and the live objects in files; a side without anything is left out.
 
     Args:
         manifests: the table.
-        covered: the workloads that the checks of scaling judge.
+        agreed: the workloads that the checks of scaling judge.
 
     Raises:
         NoData: a pattern matches no file, or the files have no object.
@@ -53,6 +52,7 @@ def sides_of_files(manifests: Manifests, covered: frozenset[str]) -> list[Side]:
     declared: list[Document] = []
     live: list[Document] = []
     lost: list[CouldNotMeasure] = []
+    covered: set[Named] = set()
     for path in matching(manifests.kubernetes):
         try:
             found = documents_in(path)
@@ -65,6 +65,7 @@ def sides_of_files(manifests: Manifests, covered: frozenset[str]) -> list[Side]:
             continue
         declared += [one for one in found if not one.is_live]
         live += [one for one in found if one.is_live]
+        covered |= _covered(found, [one for one in agreed if path in one.files])
     if not (declared or live or lost):
         raise NoData(
             "the files have no Kubernetes object",
@@ -75,13 +76,13 @@ def sides_of_files(manifests: Manifests, covered: frozenset[str]) -> list[Side]:
     return [*sides, _side(_LIVE, live, [], covered)] if live else sides
 
 
-def side_of_cluster(cluster: Cluster, folder: Path, covered: frozenset[str]) -> Side:
+def side_of_cluster(cluster: Cluster, folder: Path, agreed: Sequence[Agreed] = ()) -> Side:
     """The live objects of a namespace, read with kubectl; a kind that may not be read is lost.
 
     Args:
         cluster: the context and the namespace.
         folder: private and removed at the end: a copy of the credentials is in it.
-        covered: the workloads that the checks of scaling judge.
+        agreed: the workloads that the checks of scaling judge.
 
     Raises:
         CouldNotMeasure: kubectl is missing, or has no such context.
@@ -89,24 +90,30 @@ def side_of_cluster(cluster: Cluster, folder: Path, covered: frozenset[str]) -> 
     kubectl = Kubectl(cluster, folder, _TABLE)
     kubectl.copy_config()
     lost: list[CouldNotMeasure] = []
-    with suppress(CouldNotMeasure):
-        return _side(_LIVE, kubectl.get(_KINDS), lost, covered)
     found: list[Document] = []
-    for kind in _KINDS:
-        try:
-            found += kubectl.get([kind])
-        except CouldNotMeasure as error:
-            lost.append(error)
+    try:
+        found = kubectl.get(_KINDS)
+    except CouldNotMeasure:
+        for kind in _KINDS:
+            try:
+                found += kubectl.get([kind])
+            except CouldNotMeasure as error:
+                lost.append(error)
     if not found and lost:
         raise lost[0]
-    return _side(_LIVE, found, lost, covered)
+    return _side(_LIVE, found, lost, _covered(found, [one for one in agreed if one.is_live]))
+
+
+def _covered(documents: Iterable[Document], agreed: Sequence[Agreed]) -> set[Named]:
+    named = (Named(one.kind, one.name, one.namespace) for one in documents) if agreed else ()
+    return {one for one in named if any(other.names(one) for other in agreed)}
 
 
 def _side(
     name: str,
     documents: Iterable[Document],
     lost: list[CouldNotMeasure],
-    covered: frozenset[str],
+    covered: set[Named],
 ) -> Side:
     kept, objects, broken = [], [], []
     seen: dict[tuple[str, str, str], str] = {}
@@ -125,7 +132,7 @@ def _side(
             continue
         if found is not None:
             objects.append(found)
-    return Side(name, tuple(kept), tuple(objects), tuple(broken), tuple(lost), covered)
+    return Side(name, tuple(kept), tuple(objects), tuple(broken), tuple(lost), frozenset(covered))
 
 
 def _duplicate(document: Document, first: str) -> NoData:
