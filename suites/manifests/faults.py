@@ -220,11 +220,11 @@ probe_of_a_missing_port = _edited(
 )
 liveness_asks_readiness = _edited(
     "liveness_asks_readiness",
-    "Liveness asks the path of readiness: a slow database restarts every pod",
+    "Liveness asks the path of readiness, as often: a slow database restarts every pod",
     {_PROBES: {"distinct"}},
     _ORDERS,
     _LIVE,
-    "httpGet: {path: /health/ready, port: http}, periodSeconds: 10",
+    "httpGet: {path: /health/ready, port: http}, periodSeconds: 5",
 )
 liveness_asks_the_database = _edited(
     "liveness_asks_the_database",

@@ -232,6 +232,7 @@ def test_resources(manifests: Manifests, kubernetes_of: KubernetesOf, evidence: 
       readinessProbe: {httpGet: {path: /health/ready, port: http}}
     liveness: a path that answers as long as the process can, without asking anything else
       livenessProbe: {httpGet: {path: /health/live, port: http}}; or none at all
+    distinct: a path of its own, or a failureThreshold well above that of readiness
     can-fail: a command whose exit status depends on the application
     port: the name of the port, in `ports` of the same container""",
     judgements=("readiness", "can-fail", "port", "distinct", "dependency"),
@@ -247,7 +248,7 @@ def test_probes(manifests: Manifests, kubernetes_of: KubernetesOf, evidence: Evi
                 ("port", "probes of a port that does not exist", health.without_port(workloads)),
                 (
                     "distinct",
-                    "liveness probes that ask what the readiness probe asks",
+                    "liveness probes that restart what is not ready",
                     health.identical(workloads),
                 ),
                 ("dependency", "liveness probes of another host", health.on_others(workloads)),

@@ -9,6 +9,9 @@ from tests.support.manifest_checks import judged
 
 ORDERS = "orders.yaml"
 LIVE = "livenessProbe: {httpGet: {path: /health/live, port: http}, periodSeconds: 10}"
+SAME = """\
+livenessProbe: {httpGet: {path: /health/ready, port: http, scheme: HTTP}, periodSeconds: 5,
+            failureThreshold: 3}"""
 HOOK = "preStop: {sleep: {seconds: 10}}"
 WEB_SECURITY = """\
           securityContext:
@@ -97,6 +100,9 @@ def misses(folder: Path, *edits: tuple[str, str], file: str = ORDERS) -> dict[st
         (LIVE, "livenessProbe: {exec: {command: [pg_isready, -h, /run/postgresql]}}"),
         (LIVE, 'livenessProbe: {exec: {command: [sh, -c, "curl -fh http://127.0.0.1:8080/"]}}'),
         (LIVE, "livenessProbe: {httpGet: {path: /health/live, port: http, host: localhost}}"),
+        # The same path, and restarted only after it was not ready for long.
+        (LIVE, "livenessProbe: {httpGet: {path: /health/ready, port: http}}"),
+        (LIVE, "livenessProbe: {httpGet: {path: /health/ready, port: http}, failureThreshold: 4}"),
         # 45 s, and 35 of them.
         (HOOK, 'preStop: {exec: {command: [sh, -c, "sleep 5 && nginx -s quit; sleep 30"]}}'),
         (HOOK, "preStop: {exec: {command: [/bin/drain, --wait]}}"),
@@ -159,6 +165,12 @@ def test_healthy_variants_have_no_finding(edit: tuple[str, str], folder: Path) -
         ),
         ((HOOK, 'preStop: {exec: {command: [sleep, "45"]}}'), "shutdown", "grace"),
         (("maxSurge: 1, maxUnavailable: 0", "maxSurge: 0, maxUnavailable: 0"), "valid", "accepted"),
+        # `/` and HTTP are defaults, and so are three failures.
+        (
+            (LIVE, SAME),
+            "probes",
+            "distinct",
+        ),
         (("schedule:", "scheduel:"), "valid", "known-fields"),
         (("kind: CronJob", "kind: CronJbo"), "valid", "served"),
         (("data:\n  LOG_LEVEL: info", "data:\n  LOG_LEVEL: 7"), "valid", "accepted"),

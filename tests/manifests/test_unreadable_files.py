@@ -89,6 +89,14 @@ def test_an_object_that_is_not_valid_fails_and_the_others_are_judged(folder: Pat
     assert SECRET not in str(found.texts)
 
 
+def test_values_of_another_type_do_not_stop_the_other_checks(folder: Path) -> None:
+    path = folder / "orders.yaml"
+    probe = "livenessProbe: {exec: sh, failureThreshold: many}\n          x-old:"
+    path.write_text(path.read_text().replace("livenessProbe:", probe, 1))
+    found = Judged(Manifests(kubernetes=[f"{folder}/[ot]*.yaml"]))
+    assert found.misses == {"manifests.valid": {"accepted", "known-fields"}}
+
+
 def test_anchors_and_lists_are_read(folder: Path) -> None:
     text = (
         "apiVersion: v1\nkind: List\nitems:\n"

@@ -9,6 +9,8 @@ from readiness.lib.kubernetes import serving
 from readiness.lib.kubernetes.objects import Container, Service
 
 _GRACE_S: Final = 30
+_FAILURES: Final = 3
+_PERIOD_S: Final = 10
 _LOCAL: Final = re.compile(
     r"localhost|127\.[\d.]+|0\.0\.0\.0|::1|\[::1?\]|\$[({]?\w+[)}]?|/.*|", re.IGNORECASE
 )
@@ -71,14 +73,30 @@ def without_port(workloads: Iterable[Workload]) -> list[str]:
 
 
 def identical(workloads: Iterable[Workload]) -> list[str]:
-    """Containers whose liveness probe asks exactly what their readiness probe asks."""
+    """Containers that are restarted as soon as they are not ready: both probes ask the same.
+
+    With a higher failure threshold of liveness that is a common pattern
+    (`kubernetes.io/docs/concepts/workloads/pods/probes`), and an open port says nothing of others.
+    """
     return [
         where
         for where, container in _each(workloads)
         if container.liveness_probe
         and container.readiness_probe
+        and not container.liveness_probe.get("tcpSocket")
         and _asked(container.liveness_probe) == _asked(container.readiness_probe)
+        and _fails_after_s(container.liveness_probe) <= _fails_after_s(container.readiness_probe)
     ]
+
+
+def _fails_after_s(probe: _Probe) -> int:
+    """Seconds of failures after which a probe acts; the defaults are three of 10 s."""
+    return _count(probe, "failureThreshold", _FAILURES) * _count(probe, "periodSeconds", _PERIOD_S)
+
+
+def _count(probe: _Probe, key: str, default: int) -> int:
+    found = probe.get(key)
+    return found if isinstance(found, int) and found else default
 
 
 def _asked(probe: _Probe) -> list[object]:
@@ -105,7 +123,7 @@ def on_others(workloads: Iterable[Workload]) -> list[str]:
 
 def _other_host(probe: _Probe) -> str:
     for handler in ("httpGet", "tcpSocket"):
-        host = str((probe.get(handler) or {}).get("host") or "")
+        host = str(serving.handler_of(probe, handler).get("host") or "")
         if not _LOCAL.fullmatch(host):
             return host
     script = " ".join(serving.command_of(probe))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Final
 
 from readiness.model.errors import CouldNotMeasure, NoData
@@ -63,15 +64,17 @@ def of_release(version: str) -> Tables:
         CouldNotMeasure: the package with them is not installed.
         NoData: it does not have that release.
     """
-    if find_spec(_PACKAGE) is None:
+    package = find_spec(_PACKAGE)
+    if package is None or not package.submodule_search_locations:
         raise CouldNotMeasure(
             f"the package kubernetes-validate, which has the fields of Kubernetes {version}, is not"
             " installed",
             where="`kubernetes_version`",
             remedy=_INSTALL,
         )
-    folder = resources.files(_PACKAGE).joinpath("kubernetes-json-schema")
-    file = folder.joinpath(f"v{version}.0-local-strict", "_definitions.json")
+    # Its files are what is needed: the package itself need not be imported.
+    folder = Path(package.submodule_search_locations[0], "kubernetes-json-schema")
+    file = folder / f"v{version}.0-local-strict" / "_definitions.json"
     if not file.is_file():
         raise NoData(
             f"kubernetes-validate does not know Kubernetes {version}",

@@ -41,14 +41,20 @@ def can_fail(probe: Mapping[str, Any] | None) -> bool:
 
 def command_of(probe: Mapping[str, Any]) -> list[str]:
     """The command that a probe runs; empty if it asks by network."""
-    command = (probe.get("exec") or {}).get("command")
+    command = handler_of(probe, "exec").get("command")
     return [str(word) for word in command] if isinstance(command, list) else []
+
+
+def handler_of(probe: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """What a probe or a hook asks in one of the ways; empty if it asks in another one."""
+    found = probe.get(name)
+    return found if isinstance(found, Mapping) else {}
 
 
 def port_of(probe: Mapping[str, Any]) -> int | str | None:
     """The number or name of the port that a probe asks; None if it asks none."""
     for handler in ("httpGet", "tcpSocket", "grpc"):
-        port = (probe.get(handler) or {}).get("port")
+        port = handler_of(probe, handler).get("port")
         if isinstance(port, int | str) and not isinstance(port, bool):
             return int(port) if str(port).isdecimal() else port
     return None

@@ -9,8 +9,10 @@ from typing import Final
 
 from readiness.model.errors import ReferenceSystemError
 from readiness.servers.files import kept, quoted, write_whole
+from readiness.servers.programs import refused
 
 FOLDER: Final = "manifests"
+_PACKAGE: Final = "dockerfile"
 PARSER: Final = "parser of Dockerfiles"
 """A part of the reference system, which a machine may lack."""
 
@@ -47,9 +49,9 @@ def copy_files(folder: Path) -> None:
 
 def absent() -> dict[str, str]:
     """The parts that this machine lacks, with the reason."""
-    if find_spec("dockerfile"):
+    if find_spec(_PACKAGE) and not refused(_PACKAGE):
         return {}
-    return {PARSER: "the package dockerfile has no wheel for this machine"}
+    return {PARSER: f"the package {_PACKAGE} is not installed; it has no wheel for some machines"}
 
 
 class ManifestLevers:
