@@ -42,6 +42,7 @@ def folder(tmp_path: Path) -> Path:
         (TLS, "tls: [{hosts: ['*.com'], secretName: a}]", {"ingress": {"tls"}}),
         (TLS, "tls: [{secretName: orders-tls}]", {}),
         (TLS, "tls: [{}]", {"ingress": {"tls"}}),
+        ("- host: orders.example.com\n      http", "- http", {"ingress": {"tls"}}),
         (TLS, "tls: [{hosts: [], secretName: ''}]", {"ingress": {"tls"}}),
         (f"{TLS}\n", "x: 1\n", {"ingress": {"tls"}, "valid": {"known-fields"}}),
         (RPM, f"{RPM}\n    alb.ingress.kubernetes.io/certificate-arn: arn:aws:x", {}),

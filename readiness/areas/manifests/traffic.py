@@ -114,13 +114,13 @@ def _hosts(spec: IngressSpec) -> list[str]:
 
 
 def _is_certified(host: str, spec: IngressSpec) -> bool:
-    """`hosts` that are left out are those of the certificate in the Secret."""
+    """`hosts` that are left out are all of them; a rule without a host needs that."""
     for one in spec.tls:
         if not one.hosts and one.secret_name:
             return True
         if host and any(host == name or _is_under(host, name) for name in one.hosts):
             return True
-    return bool(not host and any(one.secret_name for one in spec.tls))
+    return False
 
 
 def _is_under(host: str, wildcard: str) -> bool:
