@@ -19,6 +19,7 @@ FIXTURES = {
     "grafana": ("opened", "grafana_client"),
     "guardian": ("guardian",),
     "http": ("ask",),
+    "manifests": ("kubernetes_of",),
     "migrations": ("scratch_beside",),
     "prometheus": ("watcher",),
     "scaling": ("scaled_of", "sides_of"),

@@ -13,6 +13,7 @@ NAMES: Final = (
     "backup",
     "deployment",
     "scaling",
+    "manifests",
     "performance",
     "signoff",
 )
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from readiness.areas.backup import config as backup
     from readiness.areas.database import config as database
     from readiness.areas.deployment import config as deployment
+    from readiness.areas.manifests import config as manifests
     from readiness.areas.monitoring import config as monitoring
     from readiness.areas.performance import config as performance
     from readiness.areas.scaling import config as scaling
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
         backup.Config,
         database.Config,
         deployment.Config,
+        manifests.Config,
         monitoring.Config,
         performance.Config,
         scaling.Config,

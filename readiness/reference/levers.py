@@ -18,6 +18,8 @@ from readiness.areas.database.reference.health_levers import HealthLevers
 from readiness.areas.database.reference.statistics_levers import StatisticsLevers
 from readiness.areas.database.reference.timescale import TimescaleLevers
 from readiness.areas.deployment.reference.levers import FleetLevers, ReleaseLevers
+from readiness.areas.manifests.reference import target as manifests
+from readiness.areas.manifests.reference.target import ManifestLevers
 from readiness.areas.monitoring.reference.levers import MonitoringLevers
 from readiness.areas.performance.reference import LOADED_BY_K6, run_before, summary_of_k6
 from readiness.areas.scaling.reference.target import ScalingLevers
@@ -45,6 +47,7 @@ class Levers(
     FleetLevers,
     ReleaseLevers,
     ScalingLevers,
+    ManifestLevers,
     MonitoringLevers,
     AlertingLevers,
 ):
@@ -56,6 +59,7 @@ class Levers(
         super().__init__(running.monitoring.running, running.config.parent)
         self._migrations = running.migrations
         self._manifests = running.cluster
+        self._files = running.config.parent / manifests.FOLDER
         self._fleet = running.fleet
         self._released = running.released
         self._parts = running

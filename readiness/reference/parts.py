@@ -17,6 +17,7 @@ from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.database.probes.server import Release, newest_minor, supported_until
 from readiness.areas.database.reference.timescale import PART as TIMESCALE
 from readiness.areas.deployment.probes.host import MEMINFO
+from readiness.areas.manifests.reference.target import PARSER
 from readiness.config.base.tables import Config
 from readiness.config.subjects import declared_in, subjects
 from readiness.model.check import CheckSpec
@@ -107,6 +108,7 @@ PARTS: Final = (
     Part("blackbox_exporter", tables=("[prometheus.probes.",)),
     Part("site"),
     Part("squawk"),
+    Part(PARSER, checks=("manifests.dockerfile",)),
     Part("meminfo", checks=("deployment.host-ready",)),
 )
 """All but PostgreSQL and the order service, which every reference system has."""

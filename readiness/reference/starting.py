@@ -24,6 +24,7 @@ from readiness.areas.database.reference.parts import Pooler, start_pooler, start
 from readiness.areas.database.reference.timescale import PART as TIMESCALE
 from readiness.areas.database.reference.timescale import Metrics, start_metrics
 from readiness.areas.deployment.reference import levers
+from readiness.areas.manifests.reference import target as manifests
 from readiness.areas.scaling.reference.target import copy_manifests
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReferenceSystemError
@@ -248,6 +249,7 @@ class Starter:
         history_of: Future[Path],
     ) -> Running:
         metrics = _there(beside.metrics)
+        manifests.copy_files(self._folder)
         return Running(
             release=self._release,
             provider=base.provider,
@@ -273,6 +275,7 @@ class Starter:
                 **{f"provider {name}": reason for name, reason in base.refused.items()},
                 **stack.absent,
                 **beside.absent(),
+                **manifests.absent(),
                 **absent_here(shop, backups, programs_for(base.server), datetime.now(UTC).date()),
             },
         )

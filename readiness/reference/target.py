@@ -12,6 +12,7 @@ from readiness.areas.backup.reference.backups import Backups, backup
 from readiness.areas.database.reference.target import Around, database, timescale
 from readiness.areas.deployment.reference.levers import ReleaseFiles
 from readiness.areas.deployment.reference.target import alone, before, deployment
+from readiness.areas.manifests.reference.target import manifests
 from readiness.areas.monitoring.reference.target import Watch, monitoring
 from readiness.areas.scaling.reference.target import live, scaling
 from readiness.areas.schema.reference.target import Facts as SchemaFacts
@@ -85,6 +86,7 @@ def readiness_toml(facts: Facts) -> str:
         before(facts.released, facts.service),
         scaling(facts.cluster),
         live(facts.fleet) if facts.fleet else "",
+        manifests(facts.cluster.parent),
         _PERFORMANCE.replace("@ROWS@", str(_ROWS)).replace("@BODY@", _body()),
         _SIGNOFFS.format(
             release=facts.release,

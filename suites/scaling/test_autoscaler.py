@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.scaling.config import Agreed, Scaling
 from readiness.areas.scaling.judging import record_not_judged
-from readiness.areas.scaling.kubernetes.autoscaler import CPU, MEMORY, Autoscaler
+from readiness.areas.scaling.kubernetes.autoscaler import Autoscaler
 from readiness.areas.scaling.kubernetes.controllers import (
     Rate,
     downward,
@@ -23,6 +23,7 @@ from readiness.areas.scaling.kubernetes.view import (
     state,
 )
 from readiness.areas.scaling.probes.sides import Sides
+from readiness.lib.kubernetes.resources import CPU, MEMORY
 from readiness.lib.text import clean, listed, worst
 from readiness.model.errors import NoData
 

@@ -4,10 +4,8 @@ from collections.abc import Callable
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.scaling.config import Scaling
-from readiness.areas.scaling.kubernetes.autoscaler import CPU, MEMORY
 from readiness.areas.scaling.kubernetes.capacity import (
     Room,
-    lacking,
     largest_node,
     node_room,
     nodes_in_use,
@@ -16,11 +14,12 @@ from readiness.areas.scaling.kubernetes.capacity import (
 )
 from readiness.areas.scaling.kubernetes.controllers import ROLLING, Rollout, rollout_of, usual_away
 from readiness.areas.scaling.kubernetes.disruption import protection
-from readiness.areas.scaling.kubernetes.serving import unanswered, unprobed
 from readiness.areas.scaling.kubernetes.view import View
 from readiness.areas.scaling.probes.connection_budget import budget
 from readiness.areas.scaling.probes.sides import Sides
 from readiness.config.base.tables import Config
+from readiness.lib.kubernetes.resources import CPU, MEMORY, lacking
+from readiness.lib.kubernetes.serving import unanswered, unprobed
 from readiness.lib.text import listed, worst
 from readiness.model.errors import NoData, NotPermitted
 
@@ -235,7 +234,7 @@ def _judge_rollout(view: View, scaling: Scaling, evidence: Evidence) -> None:
         if rollout.kept
         else f"{view.side}: {view.name} is updated by {rollout.type}, {ROLLING} required",
     )
-    missing = unprobed(view)
+    missing = unprobed(view.workload, view.services)
     evidence.judge(
         "readiness-probe",
         Measurement("serving containers without a probe", len(missing), "count", view.side),
@@ -244,7 +243,7 @@ def _judge_rollout(view: View, scaling: Scaling, evidence: Evidence) -> None:
         says=f"{view.side}: container {listed(missing)} of {view.name} has no readiness probe that"
         " can fail",
     )
-    lost = list(unanswered(view))
+    lost = list(unanswered(view.workload))
     evidence.judge(
         "readiness-probe",
         Measurement("readiness probes of a port without a name", len(lost), "count", view.side),

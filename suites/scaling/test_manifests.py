@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from readiness import Evidence, Measurement, check, equal_to
 from readiness.areas.scaling.config import Scaling
-from readiness.areas.scaling.kubernetes import pods
 from readiness.areas.scaling.kubernetes.accepted import changed, refused, shared, unknown
 from readiness.areas.scaling.kubernetes.view import View
 from readiness.areas.scaling.probes.sides import Sides
+from readiness.lib.kubernetes import pods
 from readiness.lib.text import listed, worst
 from readiness.model.errors import NoData
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from readiness.areas.deployment.config import Order
-from readiness.areas.deployment.probes.compose_file import UnreadableError
 from readiness.areas.deployment.probes.start_order import (
     StartOrder,
     read_order,
     start_order,
     written_by_compose,
 )
+from readiness.lib.compose_file import UnreadableError
 from readiness.model.errors import CouldNotMeasure, ReadinessError
 from tests.support.advice import shown
 from tests.support.drilled_target import programs

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from readiness.areas.deployment.probes.files import mistakes
-from readiness.areas.scaling.kubernetes.inventory import documents
 from readiness.lib import bundle
+from readiness.lib.kubernetes.inventory import documents
 from readiness.lib.yaml_reader import BrokenYaml, Scalars, read_all, read_one
 from readiness.model.errors import NoData
 

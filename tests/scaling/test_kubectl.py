@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.scaling.config import Cluster
-from readiness.areas.scaling.kubernetes.inventory import Inventory
-from readiness.areas.scaling.kubernetes.objects import (
+from readiness.areas.scaling.probes.sides import cluster_objects
+from readiness.lib.kubernetes.inventory import Inventory
+from readiness.lib.kubernetes.kubectl import Cluster, Kubectl
+from readiness.lib.kubernetes.objects import (
     HorizontalPodAutoscaler,
     Node,
     Pod,
     ScaledObject,
     Workload,
 )
-from readiness.areas.scaling.probes.sides import Kubectl
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, Unreachable
 from tests.support.kubernetes_samples import deployment, hpa, keda, made
 
@@ -85,7 +85,7 @@ class Shim:
         private.mkdir()
         cluster = Cluster(context="staging", namespace="shop", timeout_s=timeout_s)
         try:
-            return Kubectl(cluster, private).inventory()
+            return cluster_objects(cluster, private)
         finally:
             shutil.rmtree(private)
 
@@ -192,20 +192,24 @@ def test_hanging_cluster_is_an_error(shim: Shim) -> None:
 def test_missing_kubectl_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(CouldNotMeasure, match="cannot be started"):
-        Kubectl(Cluster(context="staging", namespace="shop"), tmp_path).inventory()
+        cluster_objects(Cluster(context="staging", namespace="shop"), tmp_path)
 
 
-def test_the_copy_of_the_configuration_is_private(shim: Shim, tmp_path: Path) -> None:
+def test_the_copy_of_the_configuration_is_private(
+    shim: Shim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[int] = []
 
-    class Looking(Kubectl):
-        def _installed(self) -> list[str]:
-            seen.append(stat.S_IMODE(self._config.stat().st_mode))
-            return super()._installed()
+    def look(self: Kubectl) -> list[str]:
+        seen.append(stat.S_IMODE((tmp_path / "p" / "kubeconfig").stat().st_mode))
+        return installed(self)
+
+    installed = Kubectl.installed
+    monkeypatch.setattr(Kubectl, "installed", look)
 
     (shim.folder / "answers.json").write_text(json.dumps(GOOD))
     (tmp_path / "p").mkdir()
-    Looking(Cluster(context="staging", namespace="shop"), tmp_path / "p").inventory()
+    cluster_objects(Cluster(context="staging", namespace="shop"), tmp_path / "p")
     assert set(seen) == {0o600}
 
 
@@ -232,5 +236,5 @@ def test_real_kubectl_accepts_these_arguments(
     (tmp_path / "config").write_text(REAL)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
     with pytest.raises(error, match=r"refused|context") as caught:
-        Kubectl(Cluster(context=context, namespace="shop"), tmp_path).inventory()
+        cluster_objects(Cluster(context=context, namespace="shop"), tmp_path)
     assert TOKEN not in str(caught.value)

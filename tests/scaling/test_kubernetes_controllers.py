@@ -18,7 +18,7 @@ from readiness.areas.scaling.kubernetes.controllers import (
     steps_up,
     upward,
 )
-from readiness.areas.scaling.kubernetes.objects import DisruptionBudget, Workload
+from readiness.lib.kubernetes.objects import DisruptionBudget, Workload
 from readiness.model.errors import NoData
 from tests.support.kubernetes_samples import deployment, hpa, inventory, made, policy, resolved
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from readiness.areas.scaling.config import Cluster, Scaling
-from readiness.areas.scaling.kubernetes.inventory import Inventory, documents, read
-from readiness.areas.scaling.kubernetes.parts import amount, part_of
+from readiness.areas.scaling.config import Scaling
 from readiness.areas.scaling.probes.sides import sides, written
 from readiness.areas.scaling.reference.target import copy_manifests
+from readiness.lib.kubernetes.inventory import Inventory, documents, read
+from readiness.lib.kubernetes.kubectl import Cluster
+from readiness.lib.kubernetes.parts import amount, part_of
 from readiness.model.errors import CouldNotMeasure, NoData
 from tests.support.kubernetes_samples import deployment, hpa, inventory, made
 

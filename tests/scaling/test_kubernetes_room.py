@@ -6,8 +6,6 @@ from typing import Any
 import pytest
 
 from readiness.areas.scaling.kubernetes.capacity import (
-    asked,
-    lacking,
     largest_node,
     limits,
     node_room,
@@ -16,7 +14,8 @@ from readiness.areas.scaling.kubernetes.capacity import (
     takes,
     whole,
 )
-from readiness.areas.scaling.kubernetes.objects import LimitRange, Node, PodSpec
+from readiness.lib.kubernetes.objects import LimitRange, Node, PodSpec
+from readiness.lib.kubernetes.resources import asked, lacking
 from readiness.model.errors import NoData
 from tests.support.kubernetes_samples import ASKS, deployment, inventory, made, seen
 

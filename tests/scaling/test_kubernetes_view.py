@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from readiness.areas.scaling.kubernetes.autoscaler import Target, autoscalers
-from readiness.areas.scaling.kubernetes.objects import HorizontalPodAutoscaler, ScaledObject
 from readiness.areas.scaling.kubernetes.view import View, conflicts, state, view
+from readiness.lib.kubernetes.objects import HorizontalPodAutoscaler, ScaledObject
 from readiness.model.errors import NoData
 from tests.support.kubernetes_samples import (
     TARGET,

@@ -1,17 +1,17 @@
 """What the API server refuses in manifests, and what their pods should not do."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 import yaml
 
-from readiness.areas.scaling.kubernetes import pods
 from readiness.areas.scaling.kubernetes.accepted import changed, refused, shared, unknown
-from readiness.areas.scaling.kubernetes.objects import PodSpec
-from readiness.areas.scaling.kubernetes.serving import unanswered, unprobed
 from readiness.areas.scaling.kubernetes.view import View, view
+from readiness.lib.kubernetes import pods
+from readiness.lib.kubernetes.objects import PodSpec
+from readiness.lib.kubernetes.serving import unanswered, unprobed
 from tests.support.kubernetes_samples import TARGET, hpa, inventory, made
 
 # What a chart of today may hold, with the newest fields, in one Deployment.
@@ -140,7 +140,8 @@ def add(path: str, value: Any) -> Edit:
 
 def test_a_healthy_chart_has_no_finding() -> None:
     found = edited(lambda _: None)
-    assert refused(found) == unknown(found) == shared(found) == unprobed(found) == []
+    assert refused(found) == unknown(found) == shared(found) == []
+    assert unprobed(found.workload, found.services) == []
     spec = found.workload.spec.template.spec
     assert pods.moving_images(spec) == pods.privileged(spec) == pods.node_volumes(spec) == []
     assert pods.plain_secrets(spec) == pods.as_root(spec) == []
@@ -203,7 +204,7 @@ def test_what_the_api_server_refuses(edit: Edit, told: str) -> None:
     document = healthy()
     edit(document)
     found = inventory(document, valid=False)
-    texts = [one.error.sentence for one in found.broken]
+    texts: Sequence[str] = [one.error.sentence for one in found.broken]
     if not texts:
         name = document["metadata"]["name"]
         seen = view(found, "manifests", "deployment/shop", "") if name == "shop" else None
@@ -211,9 +212,9 @@ def test_what_the_api_server_refuses(edit: Edit, told: str) -> None:
     assert [text for text in texts if told in text], texts
 
 
-def refusals_of(document: dict[str, Any]) -> list[str]:
+def refusals_of(document: dict[str, Any]) -> tuple[str, ...]:
     """Of a workload that cannot be named in the configuration."""
-    from readiness.areas.scaling.kubernetes.refusals import refusals
+    from readiness.lib.kubernetes.refusals import refusals
 
     return refusals(inventory(document, valid=False).documents[0])
 
@@ -344,7 +345,8 @@ def test_the_container_that_serves_needs_the_probe(
     if service:
         ports = [{"port": 443, "targetPort": service}]
         objects.append(made("v1", "Service", {"selector": {"app": "shop"}, "ports": ports}))
-    assert unprobed(known(*objects)) == missing
+    found = known(*objects)
+    assert unprobed(found.workload, found.services) == missing
 
 
 @pytest.mark.parametrize(
@@ -366,7 +368,8 @@ def test_a_readiness_probe_tells_ready_from_not_ready(
     containers = [{**container("app", 80), "readinessProbe": probe}]
     document["spec"]["template"]["spec"] = {"containers": containers}
     found = known(document)
-    assert (unprobed(found), list(unanswered(found))) == (missing, lost)
+    assert unprobed(found.workload, found.services) == missing
+    assert list(unanswered(found.workload)) == lost
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from readiness.areas.scaling.kubernetes.autoscaler import Autoscaler, autoscalers
-from readiness.areas.scaling.kubernetes.inventory import Inventory, documents, read
-from readiness.areas.scaling.kubernetes.objects import HorizontalPodAutoscaler, ScaledObject
 from readiness.areas.scaling.kubernetes.view import View, view
+from readiness.lib.kubernetes.inventory import Inventory, documents, read
+from readiness.lib.kubernetes.objects import HorizontalPodAutoscaler, ScaledObject
 
 TARGET = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop"}
 ASKS: dict[str, Any] = {"requests": {"cpu": "250m", "memory": "256Mi"},

@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from readiness.config.base import Command, Count, File, Model, Name, Named, Positive, Text, tables
+from readiness.config.base import Command, Count, File, Name, Named, Positive, Text, tables
+from readiness.lib.kubernetes.kubectl import Cluster
 from readiness.lib.prober.watched import Watched
 
 Percent = Annotated[int, Field(ge=0, le=1000)]
@@ -15,16 +16,6 @@ _WORKLOAD = r"^(deployment|statefulset|rollout)/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-
 
 
 _Pods = Count | Annotated[list[Count], Field(min_length=2, max_length=2)]
-
-
-class Cluster(Model):
-    """The cluster whose live objects are read with kubectl; nothing is changed."""
-
-    context: Text = Field(
-        ..., description="the context of kubectl; the current context is never used"
-    )
-    namespace: Text = Field(..., description="the namespace of the workload")
-    timeout_s: Positive = Field(30, description="seconds; the longest that one command may take")
 
 
 class Live(Watched):

@@ -13,20 +13,13 @@ from pathlib import Path
 from typing import Final
 
 from readiness.areas.deployment.config import Order
-from readiness.areas.deployment.probes import compose_file
-from readiness.areas.deployment.probes.compose_file import UnreadableError
 from readiness.areas.deployment.probes.files import parsed
-from readiness.lib import command, shell
-from readiness.lib.durations import compose_seconds
+from readiness.lib import command, compose_file
+from readiness.lib.compose_file import TRUE, UnreadableError, patience_of
 from readiness.lib.text import clean
 from readiness.lib.yaml_reader import BrokenYaml, Scalars, read_one
 from readiness.model.errors import CouldNotMeasure, NoData
 
-# The texts that compose reads as true (`toBoolean` in the loader of compose-go).
-_TRUE: Final = frozenset({"true", "1", "t", "y", "yes", "on"})
-# The defaults of the engine, if the file has no value or 0.
-_INTERVAL_S: Final = 30.0
-_RETRIES: Final = 3
 STARTED: Final = "service_started"
 HEALTHY: Final = "service_healthy"
 COMPLETED: Final = "service_completed_successfully"
@@ -37,59 +30,6 @@ _WRITTEN: Final = re.compile(r"service:([^:]+):r[ow]")
 _COMPOSE: Final = (("docker", "compose"), ("docker-compose",))
 _COMPOSE_S: Final = 30.0
 _WHOLE: Final = "write the whole file with compose, and name that: docker compose config > FILE"
-
-
-def patience_of(service: Mapping[object, object]) -> float | None:
-    """Seconds from the start until a service that never answers is unhealthy.
-
-    That is the start period, and then each try with the pause before it. None if the service has no
-    health check that can fail.
-
-    Raises:
-        ValueError: a duration or a count is not valid.
-    """
-    found = service.get("healthcheck")
-    if not isinstance(found, Mapping) or _disabled(found) or not _can_fail(found):
-        return None
-    interval_s = _seconds(found.get("interval")) or _INTERVAL_S
-    retries = _count(found.get("retries")) or _RETRIES
-    return _seconds(found.get("start_period")) + retries * interval_s
-
-
-def _disabled(found: Mapping[object, object]) -> bool:
-    return str(found.get("disable")).lower() in _TRUE
-
-
-def _can_fail(found: Mapping[object, object]) -> bool:
-    """Whether its test exists and may fail; one that always succeeds counts as none."""
-    test = found.get("test")
-    if not isinstance(test, list):
-        return test != "NONE" and shell.can_fail(str(test or ""))
-    words = [str(word) for word in test]
-    match words:
-        case [] | ["NONE", *_] | ["CMD"]:
-            return False
-        case ["CMD", *command]:
-            return shell.command_can_fail(command)
-        case ["CMD-SHELL", script, *_]:
-            return shell.can_fail(script)
-        case _:
-            return False  # compose and the engine refuse any other first word
-
-
-def _seconds(said: object) -> float:
-    """A duration as compose writes it, `1m30s`; 0 if missing."""
-    if said is None:
-        return 0.0
-    return compose_seconds(str(said).strip())
-
-
-def _count(said: object) -> int:
-    if said is None:
-        return 0
-    if isinstance(said, bool) or not re.fullmatch(r"\d{1,9}", str(said), re.ASCII):
-        raise ValueError(f"{said!r} is not a valid number of retries")
-    return int(str(said))
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +211,7 @@ def _explicit(name: str, depends_on: object) -> Iterator[Dependency]:
             for on, how in depends_on.items():
                 words = how if isinstance(how, Mapping) else {}
                 condition = str(words.get("condition") or STARTED)
-                required = str(words.get("required", "true")).lower() in _TRUE
+                required = str(words.get("required", "true")).lower() in TRUE
                 yield Dependency(name, str(on), condition, required=required)
         case _:
             raise UnreadableError(f"`depends_on` of {name} is neither a list nor a mapping")

@@ -1,1 +1,1 @@
-"""Kubernetes on paper: objects, their defaults, and what the controllers would do; does no I/O."""
+"""How workloads scale: autoscalers, controllers, capacity and disruption; does no I/O."""

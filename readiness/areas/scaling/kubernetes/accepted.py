@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from readiness.areas.scaling.kubernetes.fields import Mistake, mistakes
-from readiness.areas.scaling.kubernetes.inventory import Document
-from readiness.areas.scaling.kubernetes.parts import Selector, selects
-from readiness.areas.scaling.kubernetes.refusals import refusals
 from readiness.areas.scaling.kubernetes.view import View
+from readiness.lib.kubernetes.inventory import Document
+from readiness.lib.kubernetes.parts import Selector, selects
+from readiness.lib.kubernetes.refusals import mistakes_in, refusals
 
 _WORKLOADS: Final = {"Deployment", "StatefulSet", "Rollout"}
 # What an update of a StatefulSet may not change; the rest of its spec it may.
@@ -19,7 +18,7 @@ def refused(view: View) -> list[str]:
     """Objects that are not valid, with the reason."""
     found = [f"{_shown(one.document)}: {one.error.message}" for one in _broken(view)]
     for document in _ours(view):
-        known = [str(one) for one in _mistakes(document) if not one.unknown]
+        known = [str(one) for one in mistakes_in(document) if not one.unknown]
         found += [f"{_shown(document)}: {what}" for what in (*known, *refusals(document))]
     return list(dict.fromkeys(found))
 
@@ -30,7 +29,7 @@ def unknown(view: View) -> list[str]:
     return [
         f"{_shown(document)}: strict decoding: {one}"
         for document in documents
-        for one in _mistakes(document)
+        for one in mistakes_in(document)
         if one.unknown
     ]
 
@@ -80,10 +79,6 @@ def _ours(view: View) -> list[Document]:
 def _is_it(document: Document, view: View) -> bool:
     workload = view.workload
     return (document.kind, document.name) == (workload.kind, workload.metadata.name)
-
-
-def _mistakes(document: Document) -> list[Mistake]:
-    return mistakes(document.api_version, document.kind, document.body)
 
 
 def _spec(view: View) -> Mapping[str, Any] | None:

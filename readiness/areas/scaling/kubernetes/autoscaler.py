@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from readiness.areas.scaling.kubernetes.objects import (
+from readiness.lib.kubernetes.objects import (
     Behavior,
     HorizontalPodAutoscaler,
     Metric,
@@ -15,10 +15,9 @@ from readiness.areas.scaling.kubernetes.objects import (
     TargetRef,
     Trigger,
 )
+from readiness.lib.kubernetes.resources import CPU, MEMORY
 from readiness.model.errors import NoData
 
-CPU: Final = "cpu"
-MEMORY: Final = "memory"
 SHARE: Final = "Utilization"
 _DEFAULT_CPU: Final = 80
 _V1_ANNOTATIONS: Final = (

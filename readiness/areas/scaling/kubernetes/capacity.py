@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
-from readiness.areas.scaling.kubernetes.objects import (
+from readiness.areas.scaling.kubernetes.view import ENDED, View
+from readiness.lib.kubernetes.objects import (
     Claim,
-    Container,
     LimitItem,
     LimitRange,
     Node,
@@ -19,14 +19,12 @@ from readiness.areas.scaling.kubernetes.objects import (
     Taint,
     Toleration,
 )
-from readiness.areas.scaling.kubernetes.parts import Quantity, amount, holds
-from readiness.areas.scaling.kubernetes.view import ENDED, View
+from readiness.lib.kubernetes.parts import amount, holds
+from readiness.lib.kubernetes.resources import Amounts, Asked, amounts_of, asked
 from readiness.lib.text import listed
 from readiness.model import figures
 from readiness.model.errors import NoData
 
-Amounts = dict[str, Fraction]
-_ALWAYS: Final = "Always"
 _KEEPS_AWAY: Final = {"NoSchedule", "NoExecute"}
 _NAME: Final = "metadata.name"
 _PODS: Final = "pods"
@@ -42,49 +40,6 @@ _OBJECTS: Final = {"Deployment": "count/deployments.apps", "StatefulSet": "count
 _REPLICA_SETS: Final = "count/replicasets.apps"
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The requests and limits of a container by resource, with defaults filled in.
-
-    Attributes:
-        ends: whether it ends before the others start (an init container that is not a sidecar).
-    """
-
-    name: str
-    requests: Amounts
-    limits: Amounts
-    ends: bool = False
-
-
-def asked(spec: PodSpec, ranges: Sequence[LimitRange]) -> list[Asked]:
-    """Every container of a pod, in the order of their start; NoData if a quantity is not valid.
-
-    An init container that is always restarted is a sidecar, and runs as long as the pod does:
-    `kubernetes.io/docs/concepts/workloads/pods/sidecar-containers`.
-    """
-    return [
-        *(_asked(c, ranges, ends=c.restart_policy != _ALWAYS) for c in spec.init_containers),
-        *(_asked(container, ranges, ends=False) for container in spec.containers),
-    ]
-
-
-def _asked(container: Container, ranges: Sequence[LimitRange], *, ends: bool) -> Asked:
-    """Its own values first; then its limit as the request; then the LimitRange.
-
-    The order is that of the API server: `SetDefaults_Pod` fills a request from the container's
-    own limit before the plugin LimitRanger sees it
-    (`kubernetes.io/docs/concepts/policy/limit-range`).
-    """
-    limits = _amounts(container.resources.limits)
-    requests = limits | _amounts(container.resources.requests)
-    for item in (item for one in ranges for item in one.spec.limits if item.type == "Container"):
-        # `SetDefaults_LimitRangeItem`: defaults that are left out follow from max and min.
-        default = _amounts(item.max) | _amounts(item.default)
-        limits = default | limits
-        requests = _amounts(item.min) | default | _amounts(item.default_request) | requests
-    return Asked(container.name, requests, limits, ends)
-
-
 def whole(spec: PodSpec, ranges: Sequence[LimitRange]) -> Amounts:
     """What the scheduler reserves for one pod.
 
@@ -94,16 +49,16 @@ def whole(spec: PodSpec, ranges: Sequence[LimitRange]) -> Amounts:
     containers = asked(spec, ranges)
     found = _together((one.ends, one.requests) for one in containers)
     if spec.resources:
-        found |= _amounts(spec.resources.limits) | _amounts(spec.resources.requests)
-    return added(found, _amounts(spec.overhead))
+        found |= amounts_of(spec.resources.limits) | amounts_of(spec.resources.requests)
+    return added(found, amounts_of(spec.overhead))
 
 
 def limits(spec: PodSpec, ranges: Sequence[LimitRange]) -> Amounts:
     """The limits of one pod, added up as its requests are; without overhead if it has none."""
     found = _together((one.ends, one.limits) for one in asked(spec, ranges))
     if spec.resources:
-        found |= _amounts(spec.resources.limits)
-    overhead = _amounts(spec.overhead)
+        found |= amounts_of(spec.resources.limits)
+    overhead = amounts_of(spec.overhead)
     return added(found, {name: overhead.get(name, Fraction()) for name in found})
 
 
@@ -117,25 +72,6 @@ def _together(containers: Iterable[tuple[bool, Amounts]]) -> Amounts:
         else:
             total = both
     return _larger(total, peak)
-
-
-def lacking(
-    spec: PodSpec, ranges: Sequence[LimitRange], resource: str, *, limit: bool = False
-) -> list[str]:
-    """Containers that stay and have no request (or no limit) of a resource.
-
-    One without a request makes the utilization of the whole pod unknown: `calculatePodRequests` in
-    pkg/controller/podautoscaler/replica_calculator.go. A request of zero counts as none.
-    """
-    own = spec.resources
-    if own and _amounts(own.limits if limit else own.requests | own.limits).get(resource):
-        return []
-    return [
-        container.name
-        for container in asked(spec, ranges)
-        if not container.ends
-        and not (container.limits if limit else container.requests).get(resource)
-    ]
 
 
 def added(first: Amounts, second: Mapping[str, Fraction]) -> Amounts:
@@ -158,10 +94,6 @@ def _larger(first: Amounts, second: Amounts) -> Amounts:
         key: max(first.get(key, Fraction()), second.get(key, Fraction()))
         for key in {*first, *second}
     }
-
-
-def _amounts(quantities: Mapping[str, Quantity]) -> Amounts:
-    return {name: amount(quantity) for name, quantity in quantities.items()}
 
 
 def takes(node: Node, spec: PodSpec) -> bool:
@@ -377,7 +309,7 @@ def _claimed(claims: Sequence[Claim], name: str) -> Fraction:
     if what.endswith(_CLAIMS):
         return Fraction(len(counted))
     return sum(
-        (_amounts(one.spec.resources.requests).get(_STORAGE, Fraction()) for one in counted),
+        (amounts_of(one.spec.resources.requests).get(_STORAGE, Fraction()) for one in counted),
         Fraction(),
     )
 
@@ -414,7 +346,7 @@ def outside_ranges(view: View) -> list[str]:
             found += _against(item, requests, most, "the pod")
         elif item.type == "PersistentVolumeClaim":
             for claim in claims_of(view):
-                size = _amounts(claim.spec.resources.requests)
+                size = amounts_of(claim.spec.resources.requests)
                 place = f"claim {claim.metadata.name or 'of a volume'}"
                 found += _against(item, size, size, place)
     return found
@@ -431,19 +363,19 @@ def _above_limit(container: Asked) -> list[str]:
 
 
 def _against(item: LimitItem, requests: Amounts, most: Amounts, place: str) -> Iterator[str]:
-    for name, lowest in _amounts(item.min).items():
+    for name, lowest in amounts_of(item.min).items():
         least = min((found[name] for found in (requests, most) if name in found), default=None)
         if name not in requests:
             yield f"{place} requests no {name}, at least {_figure(name, lowest)} required"
         elif least is not None and least < lowest:
             yield f"{place}: {name} {_figure(name, least)} is below {_figure(name, lowest)}"
-    for name, highest in _amounts(item.max).items():
+    for name, highest in amounts_of(item.max).items():
         largest = max((found[name] for found in (requests, most) if name in found), default=None)
         if name not in most:
             yield f"{place} has no limit of {name}, at most {_figure(name, highest)} allowed"
         elif largest is not None and largest > highest:
             yield f"{place}: {name} {_figure(name, largest)} is above {_figure(name, highest)}"
-    for name, ratio in _amounts(item.max_limit_request_ratio).items():
+    for name, ratio in amounts_of(item.max_limit_request_ratio).items():
         request, limit = requests.get(name), most.get(name)
         if not (request and limit):
             yield f"{place} has no request and limit of {name}, whose ratio is limited"

@@ -16,8 +16,8 @@ from itertools import count, takewhile
 from typing import Final
 
 from readiness.areas.scaling.kubernetes.autoscaler import Autoscaler, Speed
-from readiness.areas.scaling.kubernetes.objects import DisruptionBudget, Policy, Workload
-from readiness.areas.scaling.kubernetes.parts import IntOrPercent, Manager, part_of
+from readiness.lib.kubernetes.objects import DisruptionBudget, Policy, Workload
+from readiness.lib.kubernetes.parts import IntOrPercent, Manager, part_of
 from readiness.model.errors import NoData
 
 _DEFAULT: Final = "25%"

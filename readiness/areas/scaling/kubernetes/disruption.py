@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from readiness.areas.scaling.kubernetes.controllers import allowed
-from readiness.areas.scaling.kubernetes.objects import DisruptionBudget
-from readiness.areas.scaling.kubernetes.parts import selects
 from readiness.areas.scaling.kubernetes.view import Other, View
+from readiness.lib.kubernetes.objects import DisruptionBudget
+from readiness.lib.kubernetes.parts import selects
 
 
 @dataclass(frozen=True, slots=True)

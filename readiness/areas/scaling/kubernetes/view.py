@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from readiness.areas.scaling.kubernetes.autoscaler import (
-    CPU,
-    MEMORY,
     Autoscaler,
     Target,
     autoscalers,
 )
-from readiness.areas.scaling.kubernetes.inventory import Broken, Document, Inventory
-from readiness.areas.scaling.kubernetes.objects import (
+from readiness.lib.kubernetes.inventory import Broken, Document, Inventory
+from readiness.lib.kubernetes.objects import (
     Container,
     ContainerPolicy,
     DisruptionBudget,
@@ -27,7 +25,8 @@ from readiness.areas.scaling.kubernetes.objects import (
     VerticalPodAutoscaler,
     Workload,
 )
-from readiness.areas.scaling.kubernetes.parts import Object, Selector, selects
+from readiness.lib.kubernetes.parts import Object, Selector, selects
+from readiness.lib.kubernetes.resources import CPU, MEMORY
 from readiness.model.errors import CouldNotMeasure, NoData
 
 _KINDS: Final = {"deployment": "Deployment", "statefulset": "StatefulSet", "rollout": "Rollout"}
@@ -257,10 +256,13 @@ def _view(inventory: Inventory, side: str, workload: Workload) -> View:
     workloads = _near(inventory.of(Workload), place)
     there = {_identity(one) for one in workloads}
     own = _identity(workload)
+    by_target: dict[Target, list[Autoscaler]] = {}
+    for scaler in scalers:
+        by_target.setdefault(scaler.target, []).append(scaler)
     return View(
         side=side,
         workload=workload,
-        autoscalers=tuple(one for one in scalers if one.target == own),
+        autoscalers=tuple(by_target.get(own, ())),
         dangling=(
             *(
                 f"{a.name} targets {a.target}, which does not exist"
@@ -272,7 +274,7 @@ def _view(inventory: Inventory, side: str, workload: Workload) -> View:
         hpas=tuple(hpas),
         verticals=tuple(v for v in verticals if _target_of(v) == own),
         budgets=tuple(b for b in budgets if selects(b.spec.selector, labels)),
-        others=tuple(_other(one, scalers) for one in workloads if _is_other(one, workload)),
+        others=tuple(_other(one, by_target) for one in workloads if _is_other(one, workload)),
         services=tuple(
             one
             for one in _near(inventory.of(Service), place)
@@ -303,10 +305,9 @@ def _is_other(one: Workload, workload: Workload) -> bool:
     return not lent and _identity(one) != _identity(workload)
 
 
-def _other(workload: Workload, scalers: Iterable[Autoscaler]) -> Other:
-    own = _identity(workload)
+def _other(workload: Workload, by_target: Mapping[Target, list[Autoscaler]]) -> Other:
     count = workload.spec.replicas
-    scaled = [one for one in scalers if one.target == own]
+    scaled = by_target.get(_identity(workload))
     if not scaled:
         replicas = 1 if count is None else count
         return Other(workload, replicas, replicas)

@@ -6,10 +6,13 @@ The rules are those of `pkg/apis/{core,apps,autoscaling,policy}/validation/valid
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
-from readiness.areas.scaling.kubernetes.inventory import Document
-from readiness.areas.scaling.kubernetes.parts import amount, is_quantity
+from readiness.lib.kubernetes.definitions import Tables
+from readiness.lib.kubernetes.fields import Mistake, mistakes
+from readiness.lib.kubernetes.inventory import Document
+from readiness.lib.kubernetes.parts import amount, is_quantity
 from readiness.lib.text import clean
 
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -22,6 +25,7 @@ _DEADLINE_S: Final = 600  # the default of progressDeadlineSeconds
 _PORTS: Final = range(1, 65536)
 _WHOLE_PERCENT: Final = 100
 _TEMPLATES: Final = {"Deployment", "StatefulSet", "Rollout"}
+_KEPT: Final = 10_000
 _PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
 _HANDLERS: Final = ("exec", "httpGet", "tcpSocket", "grpc")
 _HOOKS: Final = ("exec", "httpGet", "tcpSocket", "sleep")
@@ -44,7 +48,14 @@ _SETS: Final = {"In", "NotIn"}
 _Map = Mapping[str, Any]
 
 
-def refusals(document: Document) -> list[str]:
+@lru_cache(maxsize=_KEPT)
+def mistakes_in(document: Document, tables: Tables | None = None) -> tuple[Mistake, ...]:
+    """The mistakes of its fields; each document is looked at once, for however many workloads."""
+    return tuple(mistakes(document.api_version, document.kind, document.body, tables))
+
+
+@lru_cache(maxsize=_KEPT)
+def refusals(document: Document) -> tuple[str, ...]:
     """Why the API server would refuse an object, each with its place."""
     body, spec = document.body, _map(document.body.get("spec"))
     found = list(_metadata(document))
@@ -52,7 +63,7 @@ def refusals(document: Document) -> list[str]:
         found += _workload(document.kind, spec)
     elif document.kind in _OTHERS:
         found += _OTHERS[document.kind](spec)
-    return [*found, *_words(body, "")]
+    return (*found, *_words(body, ""))
 
 
 def _map(value: object) -> _Map:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from readiness.areas.scaling.kubernetes.parts import (
+from readiness.lib.kubernetes.parts import (
     ABSENT,
     ABSENT_LIST,
     Condition,
@@ -32,6 +32,7 @@ class Port(Part):
 
     name: str = ""
     container_port: int
+    host_port: int = 0
 
 
 class Variable(Part):
@@ -42,9 +43,16 @@ class Variable(Part):
 
 
 class Capabilities(Part):
-    """Rights of root that a container gets beside the usual ones."""
+    """Rights of root that a container gets beside the usual ones, and those that it loses."""
 
     add: Annotated[list[str], ABSENT_LIST] = Field(default=[])
+    drop: Annotated[list[str], ABSENT_LIST] = Field(default=[])
+
+
+class Seccomp(Part):
+    """The filter of system calls."""
+
+    type: str = ""
 
 
 class Security(Part):
@@ -54,6 +62,36 @@ class Security(Part):
     privileged: bool | None = None
     run_as_user: int | None = None
     run_as_non_root: bool | None = None
+    allow_privilege_escalation: bool | None = None
+    read_only_root_filesystem: bool | None = None
+    seccomp_profile: Seccomp | None = None
+
+
+class Sleep(Part):
+    """A hook that waits."""
+
+    seconds: int = 0
+
+
+class Hook(Part):
+    """What runs before a container is stopped."""
+
+    exec: dict[str, Any] | None = None
+    http_get: dict[str, Any] | None = None
+    sleep: Sleep | None = None
+
+
+class Lifecycle(Part):
+    """The hooks of a container."""
+
+    pre_stop: Hook | None = None
+
+
+class Mount(Part):
+    """A volume in a container."""
+
+    name: str
+    read_only: bool = False
 
 
 class Container(Part):
@@ -63,7 +101,13 @@ class Container(Part):
     image: str = ""
     resources: Annotated[Resources, ABSENT] = Resources()
     restart_policy: str | None = None
+    command: Annotated[list[str], ABSENT_LIST] = Field(default=[])
+    args: Annotated[list[str], ABSENT_LIST] = Field(default=[])
     readiness_probe: dict[str, Any] | None = None
+    liveness_probe: dict[str, Any] | None = None
+    startup_probe: dict[str, Any] | None = None
+    lifecycle: Lifecycle | None = None
+    volume_mounts: Annotated[list[Mount], ABSENT_LIST] = Field(default=[])
     ports: Annotated[list[Port], ABSENT_LIST] = Field(default=[])
     env: Annotated[list[Variable], ABSENT_LIST] = Field(default=[])
     security_context: Annotated[Security, ABSENT] = Security()
@@ -97,10 +141,42 @@ class NodeAffinity(Part):
     required: NodeTerms | None = Field(None, alias="requiredDuringSchedulingIgnoredDuringExecution")
 
 
+class AwayFrom(Part):
+    """Pods that another one keeps away from, on the same node, zone or other topology."""
+
+    topology_key: str = ""
+    label_selector: Selector | None = None
+
+
+class PreferablyAwayFrom(Part):
+    """The same as a preference."""
+
+    pod_affinity_term: Annotated[AwayFrom, ABSENT] = AwayFrom()
+
+
+class PodAntiAffinity(Part):
+    """Which pods it keeps away from."""
+
+    required: Annotated[list[AwayFrom], ABSENT_LIST] = Field(
+        default=[], alias="requiredDuringSchedulingIgnoredDuringExecution"
+    )
+    preferred: Annotated[list[PreferablyAwayFrom], ABSENT_LIST] = Field(
+        default=[], alias="preferredDuringSchedulingIgnoredDuringExecution"
+    )
+
+
 class Affinity(Part):
     """Where a pod may run."""
 
     node_affinity: NodeAffinity | None = None
+    pod_anti_affinity: PodAntiAffinity | None = None
+
+
+class Spread(AwayFrom):
+    """A constraint on how pods are spread over a topology."""
+
+    max_skew: int = 1
+    when_unsatisfiable: str = ""
 
 
 class ClaimSpec(Part):
@@ -147,6 +223,11 @@ class PodSpec(Part):
     volumes: Annotated[list[Volume], ABSENT_LIST] = Field(default=[])
     security_context: Annotated[Security, ABSENT] = Security()
     host_pid: bool = Field(False, alias="hostPID")
+    host_ipc: bool = Field(False, alias="hostIPC")
+    host_network: bool = False
+    host_users: bool | None = None
+    termination_grace_period_seconds: int | None = None
+    topology_spread_constraints: Annotated[list[Spread], ABSENT_LIST] = Field(default=[])
     priority_class_name: str = ""
     active_deadline_seconds: int | None = None
     node_name: str = ""
@@ -230,6 +311,36 @@ class Workload(Object):
     status: WorkloadStatus = WorkloadStatus()
 
 
+class JobSpec(Part):
+    """The specification of a Job."""
+
+    template: Annotated[Template, ABSENT] = Template()
+
+
+class Job(Object):
+    """Pods that end."""
+
+    spec: JobSpec
+
+
+class JobTemplate(Part):
+    """The Job that a CronJob makes."""
+
+    spec: JobSpec
+
+
+class CronJobSpec(Part):
+    """The specification of a CronJob."""
+
+    job_template: JobTemplate
+
+
+class CronJob(Object):
+    """Jobs by the clock."""
+
+    spec: CronJobSpec
+
+
 class BudgetSpec(Part):
     """The specification of a PodDisruptionBudget of policy/v1."""
 
@@ -255,6 +366,8 @@ class ServicePort(Part):
 class ServiceSpec(Part):
     """Which pods a Service sends requests to."""
 
+    type: str = "ClusterIP"
+
     selector: Texts = Field(default={})
     ports: Annotated[list[ServicePort], ABSENT_LIST] = Field(default=[])
 
@@ -263,6 +376,95 @@ class Service(Object):
     """Sends requests to the pods that are ready."""
 
     spec: Annotated[ServiceSpec, ABSENT] = ServiceSpec()
+
+
+class BackendPort(Part):
+    """A port of a Service, by its name or number."""
+
+    name: str = ""
+    number: int | None = None
+
+
+class BackendService(Part):
+    """A Service that an Ingress sends requests to."""
+
+    name: str = ""
+    port: Annotated[BackendPort, ABSENT] = BackendPort()
+
+
+class Backend(Part):
+    """Where an Ingress sends requests; None: to a resource that is not a Service."""
+
+    service: BackendService | None = None
+
+
+class IngressPath(Part):
+    """A path of a host."""
+
+    path: str = "/"
+    backend: Backend
+
+
+class Paths(Part):
+    """The paths of a host."""
+
+    paths: Annotated[list[IngressPath], ABSENT_LIST] = Field(default=[])
+
+
+class IngressRule(Part):
+    """The rule of one host; empty: of all hosts."""
+
+    host: str = ""
+    http: Annotated[Paths, ABSENT] = Paths()
+
+
+class IngressTls(Part):
+    """A certificate, and the hosts that it is for."""
+
+    hosts: Annotated[list[str], ABSENT_LIST] = Field(default=[])
+    secret_name: str = ""
+
+
+class IngressSpec(Part):
+    """What an Ingress lets in."""
+
+    ingress_class_name: str | None = None
+    default_backend: Backend | None = None
+    rules: Annotated[list[IngressRule], ABSENT_LIST] = Field(default=[])
+    tls: Annotated[list[IngressTls], ABSENT_LIST] = Field(default=[])
+
+
+class Ingress(Object):
+    """Lets requests in from outside."""
+
+    spec: Annotated[IngressSpec, ABSENT] = IngressSpec()
+
+
+class PolicyRule(Part):
+    """Traffic that is let through; without peers and ports, all of it."""
+
+    from_: Annotated[list[dict[str, Any]], ABSENT_LIST] = Field(default=[], alias="from")
+    ports: Annotated[list[dict[str, Any]], ABSENT_LIST] = Field(default=[])
+
+
+class PolicySpec(Part):
+    """Which pods a policy isolates, and what it lets through to them."""
+
+    pod_selector: Annotated[Selector, ABSENT] = Selector()
+    policy_types: Annotated[list[str], ABSENT_LIST] = Field(default=[])
+    ingress: Annotated[list[PolicyRule], ABSENT_LIST] = Field(default=[])
+
+
+class NetworkPolicy(Object):
+    """Isolates pods."""
+
+    spec: Annotated[PolicySpec, ABSENT] = PolicySpec()
+
+
+class ConfigMap(Object):
+    """Settings that anyone may read who may read the namespace."""
+
+    data: Texts = Field(default={})
 
 
 class Scope(Part):

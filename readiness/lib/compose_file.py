@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
-from readiness.lib import yaml_reader
+from readiness.lib import shell, yaml_reader
+from readiness.lib.durations import compose_seconds
 from readiness.lib.text import clean
 from readiness.lib.yaml_reader import BrokenYaml, Scalars
 
@@ -26,12 +27,25 @@ _NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*"
 _START: Final = re.compile(rf"\$(?:(?P<escaped>\$)|(?P<plain>{_NAME})|(?P<braced>\{{))")
 _BRACED: Final = re.compile(rf"(?P<name>{_NAME})(?P<how>:?[-?+])?")
 _LINE: Final = re.compile(rf"\s*(?:export\s+)?(?P<name>{_NAME}(?:[.-]\w+)*)\s*[=:]\s?(?P<value>.*)")
+TRUE: Final = frozenset({"true", "1", "t", "y", "yes", "on"})
+"""The texts that compose reads as true: `toBoolean` in the loader of compose-go."""
+# The defaults of the engine, if the file has no value or 0.
+_INTERVAL_S: Final = 30.0
+_RETRIES: Final = 3
 # A list that replaces the one of an earlier file instead of adding to it.
 _REPLACED: Final = frozenset({"command", "entrypoint", "test"})
 
 
 class UnreadableError(ValueError):
     """The file is incomplete, or is not a compose file."""
+
+
+class RequiredError(UnreadableError):
+    """A variable must be set, and is not."""
+
+    def __init__(self, variable: str) -> None:
+        super().__init__(f"the variable {variable} is required, and not set: set it in .env")
+        self.variable = variable
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +60,19 @@ class _Reset:
     """Removes the value of an earlier file."""
 
 
-def read(paths: Sequence[Path]) -> dict[str, Any]:
+def read(paths: Sequence[Path], more: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The project that some files make together, the later ones over the earlier ones.
 
+    Args:
+        paths: the files.
+        more: variables beside those of the environment and of `.env`.
+
     Raises:
+        RequiredError: a variable must be set, and is not.
         UnreadableError: compose would refuse them, or a part of it is elsewhere.
         BrokenYaml: one cannot be parsed.
     """
-    return _Project(_environment(paths[0].parent)).read(paths)
+    return _Project({**(more or {}), **_environment(paths[0].parent)}).read(paths)
 
 
 def profiles(folder: Path) -> list[str]:
@@ -133,7 +152,7 @@ def _braced(text: str, variables: Mapping[str, str]) -> str:
         case "+":
             return interpolated(rest, variables) if given else ""
         case "?" if not given:
-            raise UnreadableError(f"the variable {name} is required, and not set: set it in .env")
+            raise RequiredError(name)
         case _:
             return value or ""
 
@@ -346,3 +365,56 @@ def _cleaned(value: Any) -> Any:
     if isinstance(value, list):
         return [_cleaned(item) for item in value if not isinstance(item, _Reset)]
     return value
+
+
+def patience_of(service: Mapping[Any, object]) -> float | None:
+    """Seconds from the start until a service that never answers is unhealthy.
+
+    That is the start period, and then each try with the pause before it. None if the service has no
+    health check that can fail.
+
+    Raises:
+        ValueError: a duration or a count is not valid.
+    """
+    found = service.get("healthcheck")
+    if not isinstance(found, Mapping) or _disabled(found) or not _can_fail(found):
+        return None
+    interval_s = _seconds(found.get("interval")) or _INTERVAL_S
+    retries = _count(found.get("retries")) or _RETRIES
+    return _seconds(found.get("start_period")) + retries * interval_s
+
+
+def _disabled(found: Mapping[Any, object]) -> bool:
+    return str(found.get("disable")).lower() in TRUE
+
+
+def _can_fail(found: Mapping[Any, object]) -> bool:
+    """Whether its test exists and may fail; one that always succeeds counts as none."""
+    test = found.get("test")
+    if not isinstance(test, list):
+        return test != "NONE" and shell.can_fail(str(test or ""))
+    words = [str(word) for word in test]
+    match words:
+        case [] | ["NONE", *_] | ["CMD"]:
+            return False
+        case ["CMD", *command]:
+            return shell.command_can_fail(command)
+        case ["CMD-SHELL", script, *_]:
+            return shell.can_fail(script)
+        case _:
+            return False  # compose and the engine refuse any other first word
+
+
+def _seconds(said: object) -> float:
+    """A duration as compose writes it, `1m30s`; 0 if missing."""
+    if said is None:
+        return 0.0
+    return compose_seconds(str(said).strip())
+
+
+def _count(said: object) -> int:
+    if said is None:
+        return 0
+    if isinstance(said, bool) or not re.fullmatch(r"\d{1,9}", str(said), re.ASCII):
+        raise ValueError(f"{said!r} is not a valid number of retries")
+    return int(str(said))

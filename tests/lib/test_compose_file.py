@@ -9,13 +9,13 @@ import pytest
 import yaml
 
 from readiness.areas.deployment.config import Order
-from readiness.areas.deployment.probes.compose_file import (
+from readiness.areas.deployment.probes.start_order import read_order
+from readiness.lib.compose_file import (
     UnreadableError,
     env_file,
     interpolated,
     read,
 )
-from readiness.areas.deployment.probes.start_order import read_order
 from readiness.model.errors import ReadinessError
 from tests.support.drilled_target import programs
 

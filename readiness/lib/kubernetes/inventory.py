@@ -1,4 +1,4 @@
-"""Reads Kubernetes objects from YAML or JSON; kinds that do not affect scaling are skipped."""
+"""Reads Kubernetes objects from YAML or JSON."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,11 +7,16 @@ from typing import Final, TypeVar
 
 from pydantic import ValidationError
 
-from readiness.areas.scaling.kubernetes.fields import mistakes
-from readiness.areas.scaling.kubernetes.objects import (
+from readiness.lib.kubernetes.fields import mistakes
+from readiness.lib.kubernetes.objects import (
+    ConfigMap,
+    CronJob,
     DisruptionBudget,
     HorizontalPodAutoscaler,
+    Ingress,
+    Job,
     LimitRange,
+    NetworkPolicy,
     Node,
     Pod,
     ResourceQuota,
@@ -20,7 +25,7 @@ from readiness.areas.scaling.kubernetes.objects import (
     VerticalPodAutoscaler,
     Workload,
 )
-from readiness.areas.scaling.kubernetes.parts import Object
+from readiness.lib.kubernetes.parts import Object
 from readiness.lib.yaml_reader import BrokenYaml, Scalars, read_all
 from readiness.model.errors import CouldNotMeasure, NoData
 
@@ -33,9 +38,9 @@ _SECRET: Final = "Secret"  # noqa: S105 - the name of a kind
 _MOVED: Final = {"extensions": "apps/v1"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Document:
-    """An object before it is validated.
+    """An object before it is validated; two are equal only if they are the same one.
 
     Attributes:
         where: the file, and which of its documents.
@@ -170,8 +175,9 @@ def _typed(item: object, kind: str, version: str) -> object:
     return item
 
 
-# (group, kind) -> the model, and the API versions that it fits
-_KINDS: Final[dict[tuple[str, str], tuple[type[Object], tuple[str, ...]]]] = {
+# (group, kind) -> the model, and the API versions that it fits.
+Kinds = Mapping[tuple[str, str], tuple[type[Object], tuple[str, ...]]]
+SCALING: Final[Kinds] = {
     ("apps", "Deployment"): (Workload, ("v1",)),
     ("apps", "StatefulSet"): (Workload, ("v1",)),
     ("argoproj.io", "Rollout"): (Workload, ("v1alpha1",)),
@@ -185,6 +191,18 @@ _KINDS: Final[dict[tuple[str, str], tuple[type[Object], tuple[str, ...]]]] = {
     ("", "Node"): (Node, ("v1",)),
     ("", "Pod"): (Pod, ("v1",)),
 }
+"""The kinds that decide how workloads scale."""
+EVERY: Final[Kinds] = {
+    **SCALING,
+    ("apps", "DaemonSet"): (Workload, ("v1",)),
+    ("apps", "ReplicaSet"): (Workload, ("v1",)),
+    ("batch", "Job"): (Job, ("v1",)),
+    ("batch", "CronJob"): (CronJob, ("v1",)),
+    ("networking.k8s.io", "Ingress"): (Ingress, ("v1",)),
+    ("networking.k8s.io", "NetworkPolicy"): (NetworkPolicy, ("v1",)),
+    ("", "ConfigMap"): (ConfigMap, ("v1",)),
+}
+"""All kinds with a model."""
 _KUSTOMIZATION: Final = ("kustomize.config.k8s.io", "Kustomization")
 _O = TypeVar("_O", bound=Object)
 
@@ -238,14 +256,9 @@ def read(documents: Iterable[Document]) -> Inventory:
     known: list[Document] = []
     seen: dict[tuple[str, str, str], str] = {}
     for document in documents:
-        if (document.group, document.kind) == _KUSTOMIZATION:
-            raise NoData(
-                "a Kustomization changes the objects beside it: these are not what is applied",
-                where=document.where,
-                remedy="name what is applied in `manifests`: kustomize build FOLDER > FILE",
-            )
+        refuse_kustomization(document)
         try:
-            found = _object(document)
+            found = object_of(document, SCALING)
         except NoData as error:
             broken.append(Broken(document, error))
             continue
@@ -266,13 +279,28 @@ def read(documents: Iterable[Document]) -> Inventory:
     return Inventory(tuple(objects), broken=tuple(broken), documents=tuple(known))
 
 
-def _object(document: Document) -> Object | None:
+def refuse_kustomization(document: Document) -> None:
+    """Raise NoData if a document changes the others: they are not what is applied."""
+    if (document.group, document.kind) == _KUSTOMIZATION:
+        raise NoData(
+            "a Kustomization changes the objects beside it: these are not what is applied",
+            where=document.where,
+            remedy="name what is applied in `manifests`: kustomize build FOLDER > FILE",
+        )
+
+
+def object_of(document: Document, kinds: Kinds = EVERY) -> Object | None:
+    """The object of a document; None if it is not of these kinds.
+
+    Raises:
+        NoData: the API server would refuse it.
+    """
     group = document.group
-    if group in _MOVED and ("apps", document.kind) in _KINDS:
+    if group in _MOVED and ("apps", document.kind) in kinds:
         raise _unknown(document, f"write it as {_MOVED[group]}")
-    if (group, document.kind) not in _KINDS:
+    if (group, document.kind) not in kinds:
         return None
-    model, versions = _KINDS[group, document.kind]
+    model, versions = kinds[group, document.kind]
     if document.version not in versions:
         best = versions[-1] if group == "autoscaling" else versions[0]
         raise _unknown(document, f"write it as {group}/{best}" if group else f"write {best}")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from readiness.areas.scaling.kubernetes.objects import Container, PodSpec
+from readiness.lib.kubernetes.objects import Container, PodSpec
 
 _LATEST: Final = "latest"
 _SECRET: Final = re.compile(
@@ -13,22 +13,23 @@ _SECRET: Final = re.compile(
 )
 _CREDENTIALS: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]+:(?P<password>[^/\s@]+)@")
 _REFERENCE: Final = re.compile(r"\$[({].*|<.*>|\*+|(?i:true|false|none|null|change-?me|x+)?")
-# As good as `privileged`: capabilities(7) on CAP_SYS_ADMIN and CAP_SYS_MODULE.
-_MIGHTY: Final = frozenset({"ALL", "SYS_ADMIN", "SYS_MODULE", "CAP_SYS_ADMIN", "CAP_SYS_MODULE"})
-# Whoever may write there controls the node, or reads the secrets of its other pods.
+MIGHTY: Final = frozenset({"ALL", "SYS_ADMIN", "SYS_MODULE", "CAP_SYS_ADMIN", "CAP_SYS_MODULE"})
+"""As good as `privileged`: capabilities(7) on CAP_SYS_ADMIN and CAP_SYS_MODULE."""
 _SOCKETS: Final = re.compile(r".*\.sock")
-_FOLDERS: Final = frozenset({
+CONTROLS_THE_NODE: Final = frozenset({
     "", "/etc", "/root", "/proc", "/boot", "/var", "/var/run", "/run", "/var/lib", "/usr",
     "/var/lib/kubelet", "/var/lib/docker", "/var/lib/containerd", "/etc/kubernetes", "/dev",
 })  # fmt: skip
+"""Folders: whoever may write there controls the node, or reads the secrets of its other pods."""
 
 
 def moving_images(spec: PodSpec) -> list[str]:
     """Containers whose image has no tag, or `latest`, and no digest."""
-    return [one.name for one in _all(spec) if one.image and _moves(one.image)]
+    return [one.name for one in _all(spec) if one.image and moves(one.image)]
 
 
-def _moves(image: str) -> bool:
+def moves(image: str) -> bool:
+    """Whether an image has no tag, or `latest`, and no digest."""
     name, digest, _ = image.partition("@")
     tag = name.rpartition("/")[2].partition(":")[2]
     return not digest and tag in {"", _LATEST}
@@ -40,7 +41,7 @@ def privileged(spec: PodSpec) -> list[str]:
         one.name
         for one in _all(spec)
         if one.security_context.privileged
-        or not _MIGHTY.isdisjoint(one.security_context.capabilities.add)
+        or not MIGHTY.isdisjoint(one.security_context.capabilities.add)
     ]
     return [*found, *(["all of them, by hostPID"] if spec.host_pid else [])]
 
@@ -56,13 +57,21 @@ def as_root(spec: PodSpec) -> list[str]:
     ]
 
 
+def controls_the_node(path: str) -> bool:
+    """Whether a path of the node is a socket, or one of its system folders."""
+    return path.rstrip("/") in CONTROLS_THE_NODE or bool(_SOCKETS.fullmatch(path))
+
+
 def node_volumes(spec: PodSpec) -> list[str]:
     """Volumes that are the node's own: sockets of its runtime, and its system folders."""
     return [
         f"{one.name}: {one.host_path.path}"
         for one in spec.volumes
         if one.host_path
-        and (one.host_path.path.rstrip("/") in _FOLDERS or _SOCKETS.fullmatch(one.host_path.path))
+        and (
+            one.host_path.path.rstrip("/") in CONTROLS_THE_NODE
+            or _SOCKETS.fullmatch(one.host_path.path)
+        )
     ]
 
 

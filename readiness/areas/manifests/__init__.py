@@ -1,0 +1,35 @@
+"""Manifests: whether Kubernetes objects, compose files and Dockerfiles are safe to run."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Final
+
+from readiness.areas.manifests.config import Config, Manifests
+from readiness.config.base.area import Area
+from readiness.config.base.mistakes import Mistake
+
+__all__ = ["AREA"]
+
+
+def _manifests(config: Config) -> list[Manifests]:
+    return [config.manifests] if config.manifests else []
+
+
+def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
+    for found in _manifests(config):
+        if not (found.on_kubernetes or found.compose or found.dockerfiles):
+            problem = "names no file, so that nothing would be judged"
+            remedy = "set `kubernetes`, `compose` or `dockerfiles`, or add [manifests.cluster]"
+            yield Mistake(("manifests",), problem, remedy)
+        for key in ("zones", "requests_per_min", "max_body_bytes", "kubernetes_version"):
+            if key in found.model_fields_set and not found.on_kubernetes:
+                problem = "has no effect without Kubernetes objects"
+                yield Mistake(("manifests", key), problem, "set `kubernetes`, or leave it out")
+
+
+AREA: Final = Area(
+    "manifests",
+    config=Config,
+    kinds={"manifests": ("[manifests]", _manifests)},
+    mistakes=_mistakes,
+)

@@ -1,0 +1,73 @@
+"""The model of [manifests]: the files that declare what runs."""
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from readiness.config.base import Count, File, Model, Positive, tables
+from readiness.lib.kubernetes.kubectl import Cluster
+
+_RELEASE = r"^1\.[0-9]{1,3}$"
+
+
+class Manifests(Model):
+    """Kubernetes objects, compose files and Dockerfiles."""
+
+    name: ClassVar[str] = "manifests"
+    conditions: ClassVar[Mapping[str, str]] = {"on_kubernetes": "`kubernetes` or `cluster`"}
+
+    kubernetes: Annotated[list[File], Field(min_length=1)] = Field(
+        default=[],
+        description="patterns of files: rendered manifests, or live objects as printed by"
+        " `kubectl get -o json`",
+    )
+    live_max_age_h: Positive = Field(
+        24, description="hours; the oldest that a file of live objects may be"
+    )
+    cluster: Cluster | None = Field(None, description="the cluster that live objects are read from")
+    kubernetes_version: Annotated[str, Field(pattern=_RELEASE)] | None = Field(
+        None,
+        description="the release whose fields are known, as `1.33`; needs the extra `manifests`;"
+        " default: the newest that we know",
+    )
+    zones: bool = Field(
+        False,
+        description="whether pods must be spread over zones, too; default: over nodes",
+    )
+    requests_per_min: Count | None = Field(
+        None,
+        description="the most requests that an Ingress may accept from one client in the first"
+        " minute; default: not judged",
+    )
+    max_body_bytes: Count | None = Field(
+        None,
+        description="bytes; the largest request body that an Ingress may accept; default: not"
+        " judged",
+    )
+    compose: File | Annotated[list[File], Field(min_length=1)] = Field(
+        default=[],
+        description="the compose file, or several in the order of `docker compose -f`; with what"
+        " they include and extend",
+    )
+    dockerfiles: Annotated[list[File], Field(min_length=1)] = Field(
+        default=[], description="patterns of Dockerfiles"
+    )
+
+    @property
+    def on_kubernetes(self) -> bool:
+        """Whether Kubernetes objects are declared."""
+        return bool(self.kubernetes or self.cluster)
+
+    @property
+    def compose_files(self) -> list[str]:
+        """The compose files, in order."""
+        return [self.compose] if isinstance(self.compose, str) else self.compose
+
+
+class Config(tables.Config):
+    """The table of the area."""
+
+    manifests: Manifests | None = Field(
+        None, description="the Kubernetes manifests, compose files and Dockerfiles of the target"
+    )

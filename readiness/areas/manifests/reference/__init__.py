@@ -1,0 +1,1 @@
+"""The manifests of the reference system, and what breaks them."""

@@ -1,0 +1,85 @@
+"""The manifests of the orders, what breaks them, and the table of readiness.toml about them."""
+
+import contextlib
+from collections.abc import Iterator
+from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from readiness.model.errors import ReferenceSystemError
+from readiness.servers.files import kept, quoted, write_whole
+from readiness.servers.programs import refused
+
+FOLDER: Final = "manifests"
+_PACKAGE: Final = "dockerfile"
+PARSER: Final = "parser of Dockerfiles"
+"""A part of the reference system, which a machine may lack."""
+
+
+def manifests(folder: Path) -> str:
+    """[manifests], with the folder of the system."""
+    place = folder / FOLDER
+    return _MANIFESTS.format(
+        kubernetes=quoted(str(place / "[ot]*.yaml")),
+        compose=quoted(str(place / "compose.yaml")),
+        dockerfiles=quoted(str(place / "Dockerfile")),
+    )
+
+
+_MANIFESTS: Final = """
+# What is declared of the service of the orders: on Kubernetes, and on one host.
+[manifests]
+kubernetes = [{kubernetes}]
+zones = true
+requests_per_min = 200
+max_body_bytes = 10_485_760
+compose = {compose}
+dockerfiles = [{dockerfiles}]
+"""
+
+
+def copy_files(folder: Path) -> None:
+    """Copy the files into a folder, as the repository of the orders would have them."""
+    target = folder / FOLDER
+    target.mkdir()
+    for file in resources.files(__package__).joinpath("files").iterdir():
+        (target / file.name).write_bytes(file.read_bytes())
+
+
+def absent() -> dict[str, str]:
+    """The parts that this machine lacks, with the reason."""
+    if find_spec(_PACKAGE) and not refused(_PACKAGE):
+        return {}
+    return {PARSER: f"the package {_PACKAGE} is not installed; it has no wheel for some machines"}
+
+
+class ManifestLevers:
+    """What can be broken about the files; a part of `Levers`."""
+
+    _files: Path
+
+    @contextlib.contextmanager
+    def edit_file(self, name: str, old: str, new: str) -> Iterator[None]:
+        """Replace a text in one of the files, once.
+
+        Raises:
+            ReferenceSystemError: the text is not there.
+        """
+        path = self._files / name
+        text = path.read_text(encoding="utf-8")
+        if old not in text:
+            raise ReferenceSystemError(f"the text {old!r} to replace was not found", where=name)
+        with kept(path):
+            write_whole(path, text.replace(old, new, 1).encode())
+            yield
+
+    @contextlib.contextmanager
+    def add_file(self, name: str, text: str) -> Iterator[None]:
+        """Add a file."""
+        path = self._files / name
+        path.write_text(text, encoding="utf-8")
+        try:
+            yield
+        finally:
+            path.unlink()

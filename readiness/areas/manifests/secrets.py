@@ -1,0 +1,99 @@
+"""Finds secrets in plain text, by their form or by the name that they have; shows no value."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+_SURE: Final = (
+    r"password|passwd|passphrase|secret[_.-]?key|api[_.-]?key|private[_.-]?key|access[_.-]?key"
+    r"|access[_.-]?token|auth[_.-]?token|bearer[_.-]?token|client[_.-]?secret"
+)
+_SECRET_NAME: Final = re.compile(rf"(?i)(?:.*[_.-])?(?:{_SURE}|pwd|secret|token)")
+# In a file of settings, `secret` and `token` are also names of objects and kinds.
+_SURE_NAME: Final = re.compile(rf"(?i)(?:.*[_.-])?(?:{_SURE})")
+# The word before it, or an upper-case letter: `dbPassword`.
+_CAMEL: Final = re.compile(r".*[a-z0-9](?:Password|Passwd|Secret|ApiKey|PrivateKey|Token)")
+_CREDENTIALS: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@\"']*:(?P<secret>[^/\s@\"']+)@")
+# Formats that nothing else has; the vendors document them.
+_FORMS: Final = re.compile(
+    r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----"
+    r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"
+    r"|\bgh[pousr]_[A-Za-z0-9]{36}\b|\bgithub_pat_[A-Za-z0-9_]{50,}"
+    r"|\bglpat-[A-Za-z0-9_-]{20}"
+    r"|\bxox[abprs]-[A-Za-z0-9-]{10,}"
+    r"|\bsk_live_[A-Za-z0-9]{16,}"
+    r"|\bAIza[0-9A-Za-z_-]{35}\b"
+    r"|\bnpm_[A-Za-z0-9]{36}\b"
+)
+# References, placeholders and what is obviously no secret.
+_HARMLESS: Final = re.compile(
+    r"(?:\$[({A-Za-z_].*|%[({].*|\{\{.*|<.*>|\*+|/.*|\./.*|file:.*|env:.*|vault:.*|secret:.*|\d{1,5}"
+    r"|(?i:true|false|yes|no|none|null|nil|change-?me|redacted|x+|required|optional|scram-sha-256|md5))?",
+    re.DOTALL,
+)
+# `${NAME:-value}`, whose value is written.
+_DEFAULT: Final = re.compile(r"\$\{\w+:?-(?P<value>.+)\}")
+_LINE: Final = re.compile(
+    r"(?m)^[\s\"'-]*(?P<name>[\w.-]{1,80})[\"']?\s*(?:=|:(?=\s))\s*[\"']?(?P<value>[^\s\"',;#]+)"
+)
+_OPTION: Final = re.compile(r"--?(?P<name>[\w.-]+)=(?P<value>.+)", re.DOTALL)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a variable, key or option is called like a secret: `DB_PASSWORD`, `apiToken`."""
+    return bool(_SECRET_NAME.fullmatch(name) or _CAMEL.fullmatch(name))
+
+
+def is_literal(value: str) -> bool:
+    """Whether a value is written out, and not a reference, a path or a placeholder."""
+    default = _DEFAULT.fullmatch(value)
+    if default:
+        return is_literal(default["value"])
+    return not _HARMLESS.fullmatch(value)
+
+
+def has_form(text: str) -> bool:
+    """Whether a text holds a private key, a token of a known form, or a URL with a password."""
+    url = _CREDENTIALS.search(text)
+    return bool(_FORMS.search(text)) or (url is not None and is_literal(url["secret"]))
+
+
+def in_variables(variables: Mapping[str, str]) -> list[str]:
+    """The variables that hold one."""
+    return [
+        name
+        for name, value in variables.items()
+        if has_form(value) or (is_secret_name(name) and is_literal(value))
+    ]
+
+
+def in_arguments(words: Sequence[str]) -> list[str]:
+    """The options of a command that hold one; `argument N` for others."""
+    found = []
+    for number, word in enumerate(words):
+        option = _OPTION.fullmatch(word)
+        before = words[number - 1] if number else ""
+        if option and is_secret_name(option["name"]) and is_literal(option["value"]):
+            found.append(f"--{option['name']}")
+        elif before.startswith("--") and is_secret_name(before[2:]) and _is_value(word):
+            found.append(before)
+        elif has_form(word):
+            found.append(f"argument {number + 1}")
+    return found
+
+
+def _is_value(word: str) -> bool:
+    return not word.startswith("-") and is_literal(word)
+
+
+def in_text(name: str, text: str) -> Iterator[str]:
+    """Where a file of settings, or one setting, holds one."""
+    if has_form(text):
+        yield name
+        return
+    if is_secret_name(name) and "\n" not in text.strip() and is_literal(text.strip()):
+        yield name
+        return
+    for line in _LINE.finditer(text):
+        if _SURE_NAME.fullmatch(line["name"]) and is_literal(line["value"]):
+            yield f"{name}: {line['name']}"

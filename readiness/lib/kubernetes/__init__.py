@@ -1,0 +1,1 @@
+"""Kubernetes on paper: objects, their defaults, and what the API server refuses."""

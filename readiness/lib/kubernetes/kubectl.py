@@ -1,0 +1,141 @@
+"""Reads live objects with kubectl; changes nothing, and never reads a Secret."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field
+
+from readiness.config.base import Model, Positive, Text
+from readiness.lib.command import Answer, ask
+from readiness.lib.kubernetes.inventory import Document, documents
+from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, Unreachable
+from readiness.model.secrets import redact
+
+# What kubectl prints, the error that it means, and its remedy; the first one that matches.
+_FAILURES: Final[Sequence[tuple[str, type[CouldNotMeasure], str]]] = (
+    ("cannot locate context|no context exists", NoData, "kubectl config get-contexts"),
+    (
+        "forbidden|unauthorized|must be logged in",
+        NotPermitted,
+        "grant the role get and list on them",
+    ),
+    (
+        "unable to connect|refused|no such host|i/o timeout|deadline exceeded|timed out",
+        Unreachable,
+        "check that the cluster is reachable: kubectl cluster-info",
+    ),
+)
+
+
+class Cluster(Model):
+    """The cluster whose live objects are read with kubectl; nothing is changed."""
+
+    context: Text = Field(
+        ..., description="the context of kubectl; the current context is never used"
+    )
+    namespace: Text = Field(..., description="the namespace of the workload")
+    timeout_s: Positive = Field(30, description="seconds; the longest that one command may take")
+
+
+class Kubectl:
+    """A client of one cluster.
+
+    The configuration is copied with that one context in it, so that switching the current context
+    meanwhile changes nothing.
+
+    Args:
+        cluster: the context and the namespace.
+        folder: private and removed at the end, since the copy holds credentials.
+        table: where the cluster is declared, for messages, as `[scaling.NAME.cluster]`.
+    """
+
+    def __init__(self, cluster: Cluster, folder: Path, table: str) -> None:
+        self._cluster = cluster
+        self._config = folder / "kubeconfig"
+        self._cache = folder / "cache"
+        self._table = table
+
+    def copy_config(self) -> None:
+        """Copy the configuration of the context; everything else needs it.
+
+        Raises:
+            NoData: there is no such context.
+            CouldNotMeasure: kubectl is missing, hangs or fails.
+        """
+        context = self._cluster.context
+        verb = "read the configuration of kubectl"
+        words = ["--raw", "--minify", "--flatten", f"--context={context}", "--output=json"]
+        text = self._good(self._kubectl(verb, ["config", "view", *words]), verb).output
+        try:
+            names = [one["name"] for one in json.loads(text)["contexts"]]
+        except (ValueError, TypeError, KeyError):
+            raise NoData(
+                "the output of kubectl config view is not a configuration", where="kubectl"
+            ) from None
+        if names != [context]:
+            raise NoData(
+                f"the configuration of kubectl has no context {context!r}",
+                where=f"{self._table} context",
+                remedy="kubectl config get-contexts",
+            )
+        self._config.touch(mode=0o600)
+        self._config.write_text(text, encoding="utf-8")
+
+    def installed(self) -> list[str]:
+        """The kinds that the cluster serves.
+
+        If one API group is down (such as metrics), kubectl fails but lists the others, and that
+        group is not needed here.
+        """
+        answer = self._ask("list the kinds of object", ["api-resources", "--output=name"])
+        return (
+            answer.output.split() or self._good(answer, "list the kinds of object").output.split()
+        )
+
+    def get(self, kinds: Sequence[str], *, everywhere: bool = False) -> list[Document]:
+        """The objects of some kinds, in the namespace or in all of them.
+
+        Raises:
+            Unreachable: no answer from the cluster.
+            NotPermitted: the credentials do not allow it.
+            NoData: what it prints is not understood.
+            CouldNotMeasure: kubectl is missing, hangs or fails.
+        """
+        names = ",".join(kinds)
+        verb = f"read {names}"
+        where = "--all-namespaces" if everywhere else f"--namespace={self._cluster.namespace}"
+        text = self._good(self._ask(verb, ["get", names, where, "--output=json"]), verb).output
+        found = documents(text, "kubectl get") if text.strip() else []
+        if any(not one.is_live for one in found):
+            raise NoData("kubectl get printed objects without a uid, which are not live")
+        return found
+
+    def _ask(self, verb: str, words: Sequence[str]) -> Answer:
+        return self._kubectl(
+            verb,
+            [
+                f"--kubeconfig={self._config}",
+                f"--cache-dir={self._cache}",
+                f"--context={self._cluster.context}",
+                f"--request-timeout={self._cluster.timeout_s:g}s",
+                *words,
+            ],
+        )
+
+    def _kubectl(self, verb: str, words: Sequence[str]) -> Answer:
+        install = f"install kubectl, or set `manifests` instead of {self._table}"
+        return ask(["kubectl", *words], verb, install, timeout_s=self._cluster.timeout_s)
+
+    def _good(self, answer: Answer, verb: str) -> Answer:
+        if answer.status == 0:
+            return answer
+        said = redact(answer.said)
+        problem = f"the command to {verb} ended with {answer.status}: {said}"
+        where = f"kubectl, context {self._cluster.context}"
+        for pattern, error, remedy in _FAILURES:
+            if re.search(pattern, said, re.IGNORECASE):
+                raise error(problem, where=where, remedy=remedy)
+        raise CouldNotMeasure(problem, where=where, remedy="run it by hand")
