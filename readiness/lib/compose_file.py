@@ -6,9 +6,10 @@ files: `merge`, `extends`, `include` and `interpolation`.
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
@@ -36,6 +37,15 @@ _RETRIES: Final = 3
 _REPLACED: Final = frozenset({"command", "entrypoint", "test"})
 
 
+Unset = Callable[[str], str]
+"""What a variable becomes that is not set and has no default, by its name."""
+
+
+def _blank(_: str) -> str:
+    """Nothing, as with compose, which only warns."""
+    return ""
+
+
 class UnreadableError(ValueError):
     """The file is incomplete, or is not a compose file."""
 
@@ -52,22 +62,29 @@ class _Reset:
     """Removes the value of an earlier file."""
 
 
-def read(paths: Sequence[Path]) -> dict[str, Any]:
+def read(
+    paths: Sequence[Path], unset: Unset = _blank, given: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
     """The project that some files make together, the later ones over the earlier ones.
+
+    Args:
+        paths: the files.
+        unset: gives another text for variables that are not set.
+        given: further variables, for those that neither the environment nor `.env` sets.
 
     Raises:
         UnreadableError: compose would refuse them, or a part of it is elsewhere.
         BrokenYaml: one cannot be parsed.
     """
-    return _Project(_environment(paths[0].parent)).read(paths)
+    return _Project({**given, **environment(paths[0].parent)}, unset).read(paths)
 
 
 def profiles(folder: Path) -> list[str]:
     """The profiles that `COMPOSE_PROFILES` turns on, of the environment or `.env`."""
-    return [one for one in _environment(folder).get("COMPOSE_PROFILES", "").split(",") if one]
+    return [one for one in environment(folder).get("COMPOSE_PROFILES", "").split(",") if one]
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path) -> dict[str, str]:
     """The variables of `.env`; those of the process come first, as with compose."""
     return env_file(folder / ".env") | dict(os.environ)
 
@@ -94,8 +111,13 @@ def env_file(path: Path) -> dict[str, str]:
     return found
 
 
-def interpolated(text: str, variables: Mapping[str, str]) -> str:
+def interpolated(text: str, variables: Mapping[str, str], unset: Unset = _blank) -> str:
     """A text with its variables replaced; one that is not set is empty, as with compose.
+
+    Args:
+        text: the text.
+        variables: those that are set.
+        unset: gives another text for those that are not.
 
     Raises:
         UnreadableError: a required variable is not set, or the text is not valid.
@@ -106,10 +128,11 @@ def interpolated(text: str, variables: Mapping[str, str]) -> str:
         if found["escaped"]:
             out += "$"
         elif found["plain"]:
-            out += variables.get(found["plain"], "")
+            name = found["plain"]
+            out += variables[name] if name in variables else unset(name)
         else:
             end = _closing(text, at)
-            out, at = out + _braced(text[at:end], variables), end + 1
+            out, at = out + _braced(text[at:end], variables, unset), end + 1
     return out + text[at:]
 
 
@@ -125,7 +148,7 @@ def _closing(text: str, start: int) -> int:
     raise UnreadableError("a variable has no closing brace")
 
 
-def _braced(text: str, variables: Mapping[str, str]) -> str:
+def _braced(text: str, variables: Mapping[str, str], unset: Unset) -> str:
     """`NAME`, `NAME:-default`, `NAME-default`, `NAME:?error`, `NAME?error`, `NAME:+other`."""
     found = _BRACED.match(text)
     if found is None or (found["how"] is None and found.end() != len(text)):
@@ -135,13 +158,13 @@ def _braced(text: str, variables: Mapping[str, str]) -> str:
     given = bool(value) if how.startswith(":") else value is not None
     match how[-1:]:
         case "-":
-            return value or "" if given else interpolated(rest, variables)
+            return value or "" if given else interpolated(rest, variables, unset)
         case "+":
-            return interpolated(rest, variables) if given else ""
+            return interpolated(rest, variables, unset) if given else ""
         case "?" if not given:
             raise UnreadableError(f"the variable {name} is required, and not set: set it in .env")
         case _:
-            return value or ""
+            return unset(name) if value is None else value
 
 
 @dataclass(slots=True)
@@ -150,10 +173,12 @@ class _Project:
 
     Attributes:
         variables: those of the environment.
+        unset: what becomes of others.
         open_files: what is being included or extended, to find a cycle.
     """
 
     variables: Mapping[str, str]
+    unset: Unset
     open_files: list[str] = field(default_factory=list)
 
     def read(self, paths: Sequence[Path]) -> dict[str, Any]:
@@ -193,7 +218,7 @@ class _Project:
     def _filled(self, value: Any) -> Any:
         match value:
             case str():
-                return interpolated(value, self.variables)
+                return interpolated(value, self.variables, self.unset)
             case dict():
                 return {key: self._filled(item) for key, item in value.items()}
             case list():
@@ -213,8 +238,8 @@ class _Project:
                 raise UnreadableError(f"it includes other files: {clean(missing.name)} is missing")
             with _Opened(self.open_files, str(files[0])):
                 folder = path.parent / str(words.get("project_directory") or files[0].parent)
-                own = _environment(folder) | dict(self.variables)
-                yield _Project(own, self.open_files).read(files)
+                own = environment(folder) | dict(self.variables)
+                yield _Project(own, self.unset, self.open_files).read(files)
 
     def _extended(self, service: Any, services: Mapping[str, Any], path: Path) -> Any:
         """A service over the one that it extends."""
@@ -330,6 +355,8 @@ def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
 def _over(key: str, old: Any, new: Any) -> Any:
     if key == "depends_on" and (isinstance(old, dict) or isinstance(new, dict)):
         old, new = _named(old), _named(new)
+    if key == "environment":
+        old, new = _assigned(old), _assigned(new)
     if isinstance(old, dict) and isinstance(new, dict):
         return _merged(old, new)
     if isinstance(old, list) and isinstance(new, list) and key not in _REPLACED:
@@ -341,6 +368,14 @@ def _named(depends_on: Any) -> Any:
     if not isinstance(depends_on, list):
         return depends_on
     return {str(name): {"condition": "service_started"} for name in depends_on}
+
+
+def _assigned(environment: Any) -> Any:
+    """A list of `KEY=value` and `KEY` as a mapping: compose merges both forms by the names."""
+    if not isinstance(environment, list):
+        return environment
+    pairs = [str(one).partition("=") for one in environment]
+    return {name: value if sign else None for name, sign, value in pairs}
 
 
 def _cleaned(value: Any) -> Any:
