@@ -14,6 +14,7 @@ NAMES: Final = (
     "deployment",
     "scaling",
     "performance",
+    "configuration",
     "signoff",
 )
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from readiness.areas.alerting import config as alerting
     from readiness.areas.backup import config as backup
+    from readiness.areas.configuration import config as configuration
     from readiness.areas.database import config as database
     from readiness.areas.deployment import config as deployment
     from readiness.areas.monitoring import config as monitoring
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     class Config(
         alerting.Config,
         backup.Config,
+        configuration.Config,
         database.Config,
         deployment.Config,
         monitoring.Config,

@@ -1,0 +1,177 @@
+"""The environment of each application: complete, meant for where it runs, and as declared."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from readiness import Evidence, Measurement, check, equal_to
+from readiness.areas.configuration import words
+from readiness.areas.configuration.config import Application
+from readiness.areas.configuration.environment import Place, Value
+from readiness.areas.configuration.probes import drift
+from readiness.areas.configuration.probes.declared import needed
+from readiness.fixtures.configuration import DeclaredOf, RunningOf
+from readiness.lib.text import worst
+from readiness.model.errors import NoData
+
+
+@check(
+    "configuration.environment",
+    title="Every variable that the application needs is set and not empty",
+    failure_title="The application lacks variables that it needs, or has empty ones",
+    each="application",
+    severity="blocker",
+    core=True,
+    judgements=("set", "not-empty", "interpolation", "syntax"),
+    why="""A variable that is missing stops the new release at its start, or worse: compose puts an
+    empty text in its place and only warns, and a check against an empty secret lets everybody
+    in.""",
+    fix="""Missing or empty: set it where the application gets its environment, and start it again:
+      docker compose config;  kubectl set env deployment/NAME --list
+    Blank: set the variable in `.env`, or let compose refuse to start without it: ${NAME:?}.
+    Known to the deployment alone: `given` in [configuration.applications.NAME.declared].
+    Syntax: the message names the line; who reads the file is `env_format`.""",
+)
+def test_environment(
+    application: Application, declared_of: DeclaredOf, running_of: RunningOf, evidence: Evidence
+) -> None:
+    """Judged where it runs, if that can be seen, else where it is declared."""
+    names = needed(application)
+    with evidence.attempt():
+        if place := declared_of(application):
+            _judge_file(place, evidence)
+    with evidence.attempt():
+        for place in _places(application, declared_of, running_of):
+            _judge_needed(names, place, application, evidence)
+
+
+def _places(
+    application: Application, declared_of: DeclaredOf, running_of: RunningOf
+) -> list[Place]:
+    declared = None if application.running else declared_of(application)
+    return [declared] if declared else running_of(application)
+
+
+def _judge_file(place: Place, evidence: Evidence) -> None:
+    for key, name, wrong in (
+        ("interpolation", "variables that are not set and became blank", place.blank),
+        ("syntax", "mistakes in the files of the environment", place.mistakes),
+    ):
+        _judge(evidence, key, name, place, wrong, len(place.values))
+
+
+def _judge_needed(
+    names: list[str], place: Place, application: Application, evidence: Evidence
+) -> None:
+    setting = application.deciding("example" if application.example else "needs")
+    for key, state in (("set", "missing"), ("not-empty", "empty")):
+        wrong = [name for name in names if place.lacks(name) == state]
+        _judge(
+            evidence, key, f"needed variables that are {state}", place, wrong, len(names), setting
+        )
+
+
+@check(
+    "configuration.values",
+    title="No placeholder, debug switch or local address is in effect",
+    failure_title="A placeholder, a debug switch or a local address is in effect",
+    each="application",
+    severity="blocker",
+    judgements=("placeholder", "debug", "local-address"),
+    why="""A placeholder that nobody replaced is a secret that everybody knows, or an address that
+    answers to nobody. A debug switch shows the source and the settings of the application to
+    whoever causes an error.""",
+    fix="""Set the real value where the application gets its environment, and start it again:
+      docker compose up -d;  kubectl rollout restart deployment/NAME;  systemctl restart NAME
+    Debug off: DEBUG=false, NODE_ENV=production, FLASK_DEBUG=0, APP_ENV=production.
+    Local address: in a container localhost is the container itself; use the name of the service.
+    A value that is meant: name its variable in `accepted` of [configuration.applications.NAME].""",
+)
+def test_values(
+    application: Application, declared_of: DeclaredOf, running_of: RunningOf, evidence: Evidence
+) -> None:
+    """No value is shown: the message says what kind it is."""
+    for place in _places(application, declared_of, running_of):
+        values = {n: v for n, v in place.values.items() if n not in application.accepted}
+        for key, name, wrong in (
+            ("placeholder", "placeholders", _placeholders(values)),
+            ("debug", "settings of development", _debugging(values, application)),
+            ("local-address", "local addresses", _local(values, application, place)),
+        ):
+            _judge(evidence, key, name, place, wrong, len(values))
+
+
+def _placeholders(values: Mapping[str, Value]) -> list[str]:
+    found = {name: words.placeholder(name, value.reveal()) for name, value in values.items()}
+    return [f"{name} ({why})" for name, why in found.items() if why]
+
+
+def _debugging(values: Mapping[str, Value], application: Application) -> list[str]:
+    production = bool(application.production)
+    found = {
+        name: words.debug(name, value.reveal(), application.environment, production=production)
+        for name, value in values.items()
+    }
+    return [f"{name} ({why})" for name, why in found.items() if why]
+
+
+def _local(values: Mapping[str, Value], application: Application, place: Place) -> list[str]:
+    if not application.production:
+        return []
+    return [
+        name
+        for name, value in values.items()
+        if words.local(name, value.reveal(), is_container=place.is_container)
+    ]
+
+
+@check(
+    "configuration.drift",
+    title="What runs is what is declared",
+    failure_title="What runs differs from what is declared",
+    each="application",
+    needs=("declared", "running"),
+    judgements=("variables", "image"),
+    why="""A variable that somebody changed by hand, or a container that was never restarted, is
+    lost with the next deployment: the application then behaves as nobody has tested it. What was
+    reviewed is not what serves.""",
+    fix="""Apply what is declared, or declare what runs:
+      docker compose up -d;  kubectl diff -f FILE;  kubectl apply -f FILE;  systemctl restart NAME
+    A process keeps the environment it was started with: a changed file needs a restart.
+    A variable that may differ: `ignore_drift` in [configuration.applications.NAME].""",
+)
+def test_drift(
+    application: Application, declared_of: DeclaredOf, running_of: RunningOf, evidence: Evidence
+) -> None:
+    """Values are compared as salted digests; messages have names alone."""
+    declared = declared_of(application)
+    if declared is None or not (declared.values or declared.unread):
+        raise NoData("no variable is declared, so that nothing can be compared", where=_NOTHING)
+    for place in running_of(application):
+        wrong = list(drift.variables(declared, place, application.ignore_drift))
+        count = len(declared.values) + len(declared.unread)
+        _judge(evidence, "variables", "variables that differ", place, wrong, count)
+        if declared.image and place.image:
+            other = drift.image(declared, place)
+            _judge(evidence, "image", "images that differ", place, [other] if other else [], 1)
+
+
+_NOTHING: Final = "[configuration.applications.NAME.declared]"
+
+
+def _judge(
+    evidence: Evidence,
+    key: str,
+    name: str,
+    place: Place,
+    wrong: Iterable[str],
+    samples: int,
+    setting: str = "",
+) -> None:
+    found = list(wrong)
+    evidence.judge(
+        key,
+        Measurement(name, len(found), "count", place.source, samples=samples),
+        equal_to(0, setting),
+        worst([", ".join(found)]) if found else "",
+        says=f"{len(found)} {name} in {place.source}",
+    )
