@@ -5,7 +5,7 @@ from typing import Final
 
 from readiness import Evidence, Measurement, check, equal_to
 from readiness.areas.configuration import words
-from readiness.areas.configuration.config import Application
+from readiness.areas.configuration.config import App
 from readiness.areas.configuration.environment import Place, Value
 from readiness.areas.configuration.probes import drift
 from readiness.areas.configuration.probes.declared import needed
@@ -32,7 +32,10 @@ from readiness.model.errors import NoData
     Syntax: the message names the line; who reads the file is `env_format`.""",
 )
 def test_environment(
-    application: Application, declared_of: DeclaredOf, running_of: RunningOf, evidence: Evidence
+    application: App,
+    declared_of: DeclaredOf,
+    running_of: RunningOf,
+    evidence: Evidence,
 ) -> None:
     """Judged where it runs, if that can be seen, else where it is declared."""
     names = needed(application)
@@ -44,9 +47,7 @@ def test_environment(
             _judge_needed(names, place, application, evidence)
 
 
-def _places(
-    application: Application, declared_of: DeclaredOf, running_of: RunningOf
-) -> list[Place]:
+def _places(application: App, declared_of: DeclaredOf, running_of: RunningOf) -> list[Place]:
     declared = None if application.running else declared_of(application)
     return [declared] if declared else running_of(application)
 
@@ -59,9 +60,7 @@ def _judge_file(place: Place, evidence: Evidence) -> None:
         _judge(evidence, key, name, place, wrong, len(place.values))
 
 
-def _judge_needed(
-    names: list[str], place: Place, application: Application, evidence: Evidence
-) -> None:
+def _judge_needed(names: list[str], place: Place, application: App, evidence: Evidence) -> None:
     setting = application.deciding("example" if application.example else "needs")
     for key, state in (("set", "missing"), ("not-empty", "empty")):
         wrong = [name for name in names if place.lacks(name) == state]
@@ -87,7 +86,10 @@ def _judge_needed(
     A value that is meant: name its variable in `accepted` of [configuration.applications.NAME].""",
 )
 def test_values(
-    application: Application, declared_of: DeclaredOf, running_of: RunningOf, evidence: Evidence
+    application: App,
+    declared_of: DeclaredOf,
+    running_of: RunningOf,
+    evidence: Evidence,
 ) -> None:
     """No value is shown: the message says what kind it is."""
     for place in _places(application, declared_of, running_of):
@@ -105,7 +107,7 @@ def _placeholders(values: Mapping[str, Value]) -> list[str]:
     return [f"{name} ({why})" for name, why in found.items() if why]
 
 
-def _debugging(values: Mapping[str, Value], application: Application) -> list[str]:
+def _debugging(values: Mapping[str, Value], application: App) -> list[str]:
     production = bool(application.production)
     found = {
         name: words.debug(name, value.reveal(), application.environment, production=production)
@@ -114,7 +116,7 @@ def _debugging(values: Mapping[str, Value], application: Application) -> list[st
     return [f"{name} ({why})" for name, why in found.items() if why]
 
 
-def _local(values: Mapping[str, Value], application: Application, place: Place) -> list[str]:
+def _local(values: Mapping[str, Value], application: App, place: Place) -> list[str]:
     if not application.production:
         return []
     return [
@@ -140,7 +142,10 @@ def _local(values: Mapping[str, Value], application: Application, place: Place) 
     A variable that may differ: `ignore_drift` in [configuration.applications.NAME].""",
 )
 def test_drift(
-    application: Application, declared_of: DeclaredOf, running_of: RunningOf, evidence: Evidence
+    application: App,
+    declared_of: DeclaredOf,
+    running_of: RunningOf,
+    evidence: Evidence,
 ) -> None:
     """Values are compared as salted digests; messages have names alone."""
     declared = declared_of(application)

@@ -2,7 +2,7 @@
 
 from readiness import Evidence, Measurement, check, equal_to
 from readiness.areas.configuration import words
-from readiness.areas.configuration.config import Application
+from readiness.areas.configuration.config import App
 from readiness.areas.configuration.environment import Kept, Place, secrets_in
 from readiness.areas.configuration.probes import secret_files
 from readiness.areas.configuration.probes import secrets as probe
@@ -30,7 +30,10 @@ from readiness.model.errors import NoData
     not in the files: `provided` there, or read the cluster: `running.cluster`.""",
 )
 def test_secrets(
-    application: Application, declared_of: DeclaredOf, running_of: RunningOf, evidence: Evidence
+    application: App,
+    declared_of: DeclaredOf,
+    running_of: RunningOf,
+    evidence: Evidence,
 ) -> None:
     """The values of a live cluster's Secrets are not read: their keys must exist, not empty."""
     places: list[Place] = []
@@ -54,7 +57,7 @@ def test_secrets(
             _judge_strength(application, found, places, evidence)
 
 
-def _secrets(application: Application, places: list[Place], evidence: Evidence) -> list[Kept]:
+def _secrets(application: App, places: list[Place], evidence: Evidence) -> list[Kept]:
     """Those that can be seen; of the same name the one that runs, rather than the declared one."""
     settings = application.secrets
     found = {one.name: one for place in places for one in secrets_in(place, settings)}
@@ -83,7 +86,7 @@ def _judge_references(place: Place, evidence: Evidence) -> None:
 
 
 def _judge_strength(
-    application: Application, found: list[Kept], places: list[Place], evidence: Evidence
+    application: App, found: list[Kept], places: list[Place], evidence: Evidence
 ) -> None:
     settings, source = application.secrets, places[-1].source if places else "the backend"
     count = len(found)
@@ -134,9 +137,7 @@ def _judge_strength(
       git rm --cached FILE;  echo /FILE >> .gitignore
     Encrypted files (sops, dotenvx, git-crypt) may stay: they hold references or cipher text.""",
 )
-def test_secret_files(
-    application: Application, declared_of: DeclaredOf, evidence: Evidence
-) -> None:
+def test_secret_files(application: App, declared_of: DeclaredOf, evidence: Evidence) -> None:
     """Files without secrets may be open and in git; so may encrypted ones."""
     place = declared_of(application)
     if place is None:

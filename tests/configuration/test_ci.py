@@ -289,11 +289,9 @@ def test_without_a_token_it_is_said_to_be_missing(github: SmallServer) -> None:
         jobs_of(settings(github, token=None))
 
 
-def test_nobody_answers() -> None:
-    with SmallServer({}) as gone:
-        pass
+def test_nobody_answers(github: SmallServer) -> None:
     with pytest.raises(Unreachable):
-        judged(gone)
+        judged(github, url="http://127.0.0.1:1")
 
 
 def test_gitlab_all_succeeded(gitlab: SmallServer) -> None:

@@ -8,12 +8,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import pytest
 
-from readiness.areas.configuration.config import Application
+from readiness.areas.configuration.config import App
 from readiness.areas.configuration.environment import Place
 from readiness.areas.configuration.probes.declared import of_declared
 from readiness.areas.configuration.probes.running import of_running
@@ -26,7 +25,7 @@ PLANTED = "planted-" + "k7Qz9wXb2LmN4vRt"
 WEAK = "hunter2"
 
 
-def application(**tables: Any) -> Application:
+def application(**tables: Any) -> App:
     described = {"needs": ["APP_ENV"], "production": True, "environment": "production", **tables}
     found = Config.model_validate(
         {"target": {"name": "t"}, "configuration": {"applications": {"shop": described}}}
@@ -35,11 +34,11 @@ def application(**tables: Any) -> Application:
     return found.configuration.applications["shop"]
 
 
-def declared_of(one: Application) -> Place | None:
+def declared_of(one: App) -> Place | None:
     return of_declared(one)
 
 
-def run(check: str, one: Application) -> Evidence:
+def run(check: str, one: App) -> Evidence:
     """What a check finds; nothing that it says has the planted secret."""
     evidence = Evidence()
     module = "test_secrets" if "secret" in check else "test_environment"
@@ -212,7 +211,7 @@ stringData: {{ token: other }}
 """
 
 
-def manifests(folder: Path, more: str = "", *others: str, **tables: Any) -> Application:
+def manifests(folder: Path, more: str = "", *others: str, **tables: Any) -> App:
     (folder / "all.yaml").write_text("\n---\n".join([MANIFESTS.format(more=more), *others]))
     declared = {"manifests": [str(folder / "*.yaml")], "workload": "deployment/shop"}
     return application(declared=declared, **tables)
@@ -448,7 +447,7 @@ def test_images_are_compared_by_their_whole_names(tmp_path: Path) -> None:
     assert drift("postgres:17") == {"image"}
 
 
-SECRET = token_hex(16)
+SECRET = "9f2d1c70d1f4f2f7b1a3c5d7e9f1a3b5"
 
 
 @pytest.mark.parametrize(
@@ -570,13 +569,13 @@ def test_a_secret_that_is_not_defined_and_an_external_one(tmp_path: Path) -> Non
 
 
 @pytest.fixture
-def private(tmp_path: Path) -> Callable[..., Application]:
+def private(tmp_path: Path) -> Callable[..., App]:
     """An application with an env file, in a folder that every account may enter."""
     folder = tmp_path / "app"
     folder.mkdir()
     path = folder / ".env"
 
-    def made(text: str = f"API_TOKEN={SECRET}\n", mode: int = 0o600) -> Application:
+    def made(text: str = f"API_TOKEN={SECRET}\n", mode: int = 0o600) -> App:
         path.write_text(text)
         path.chmod(mode)
         return application(declared={"env_file": str(path)})
@@ -600,7 +599,9 @@ def reachable(tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("reachable")
-def test_a_file_that_everybody_may_read_is_found(private: Callable[..., Application]) -> None:
+def test_a_file_that_everybody_may_read_is_found(
+    private: Callable[..., App],
+) -> None:
     assert keys(run("secret_files", private())) == set()
     assert keys(run("secret_files", private(mode=0o640))) == set()
     assert keys(run("secret_files", private(mode=0o644))) == {"private"}
@@ -610,7 +611,7 @@ def test_a_file_that_everybody_may_read_is_found(private: Callable[..., Applicat
 
 
 def test_a_folder_that_others_may_not_enter_protects_its_files(
-    private: Callable[..., Application], tmp_path: Path
+    private: Callable[..., App], tmp_path: Path
 ) -> None:
     one = private(mode=0o644)
     (tmp_path / "app").chmod(0o700)
@@ -623,7 +624,7 @@ def git(folder: Path, *words: str) -> None:
 
 
 def test_a_file_in_git_is_found_and_one_that_was_in_git(
-    private: Callable[..., Application], tmp_path: Path
+    private: Callable[..., App], tmp_path: Path
 ) -> None:
     one = private()
     git(tmp_path, "init", "--quiet")
@@ -638,7 +639,7 @@ def test_a_file_in_git_is_found_and_one_that_was_in_git(
 
 
 def test_a_repository_that_git_refuses_is_an_error(
-    private: Callable[..., Application], tmp_path: Path
+    private: Callable[..., App], tmp_path: Path
 ) -> None:
     one = private()
     (tmp_path / ".git").mkdir()

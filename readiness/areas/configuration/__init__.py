@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Final
 
-from readiness.areas.configuration.config import Application, Ci, Config
+from readiness.areas.configuration.config import App, Ci, Config
 from readiness.config.base.area import Area, of
 from readiness.config.base.mistakes import Mistake
 
 __all__ = ["AREA"]
 
 
-def _applications(config: Config) -> list[Application]:
+def _applications(config: Config) -> list[App]:
     return of(config.configuration.applications if config.configuration else {})
 
 

@@ -50,8 +50,8 @@ class Declared(Model):
         None, description="the compose file, or several in the order of `docker compose -f`"
     )
     service: Name | None = Field(None, description="the service of the compose file")
-    manifests: Annotated[list[File], Field(min_length=1)] = Field(
-        default=[], description="patterns of files with rendered Kubernetes manifests"
+    manifests: Annotated[list[File], Field(min_length=1)] | None = Field(
+        None, description="patterns of files with rendered Kubernetes manifests"
     )
     workload: Annotated[str, Field(pattern=_WORKLOAD)] | None = Field(
         None, description="the workload in `manifests`, as `deployment/shop` or `cronjob/report`"
@@ -84,7 +84,7 @@ class Declared(Model):
         return self
 
 
-class Cluster(kubectl.Cluster):
+class ClusterWorkload(kubectl.Cluster):
     """A workload of a cluster, read with kubectl; values of Secrets are not read."""
 
     workload: Annotated[str, Field(pattern=_WORKLOAD)] = Field(
@@ -109,7 +109,7 @@ class Running(Model):
         description="prints the process ids of this machine, one a line, as `systemctl show -P"
         " MainPID shop` or `cat /run/shop.pid`",
     )
-    cluster: Cluster | None = Field(None, description="a workload of a Kubernetes cluster")
+    cluster: ClusterWorkload | None = Field(None, description="a workload of a Kubernetes cluster")
     timeout_s: Positive = Field(30, description="seconds; the longest that a command may take")
 
     @model_validator(mode="after")
@@ -155,7 +155,7 @@ class Secrets(Model):
     )
 
 
-class Application(Named):
+class App(Named):
     """An application and its environment, `[configuration.applications.NAME]`."""
 
     conditions: ClassVar[Mapping[str, str]] = {
@@ -250,13 +250,13 @@ _APIS: Final[Mapping[str, str]] = {
 class Configuration(Model):
     """What configures the target."""
 
-    applications: Annotated[dict[Name, Application], Field(min_length=1)] = Field(
+    applications: Annotated[dict[Name, App], Field(min_length=1)] = Field(
         default={}, description="the applications, as [configuration.applications.NAME]"
     )
     ci: Ci | None = Field(None, description="the continuous integration of the release")
 
 
-def _in_environment(application: Application, environment: str) -> Application:
+def _in_environment(application: App, environment: str) -> App:
     known = {"environment": application.environment or environment}
     production = known["environment"] == PRODUCTION
     return application.model_copy(

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from readiness.areas.configuration.config import Application, Declared
+from readiness.areas.configuration.config import App, Declared
 from readiness.areas.configuration.environment import Place, Value
 from readiness.areas.configuration.probes import env_files
 from readiness.areas.configuration.probes.compose import of_service
@@ -11,7 +11,7 @@ from readiness.areas.configuration.probes.kubernetes import of_manifests
 from readiness.model.errors import NoData
 
 
-def of_declared(application: Application) -> Place | None:
+def of_declared(application: App) -> Place | None:
     """What the files say; None if none are declared.
 
     Raises:
@@ -42,7 +42,7 @@ def _of_env_file(declared: Declared) -> Place:
     )
 
 
-def needed(application: Application) -> list[str]:
+def needed(application: App) -> list[str]:
     """The variables that the application needs, in the order they are declared.
 
     Raises:

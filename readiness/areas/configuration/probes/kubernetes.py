@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from readiness.areas.configuration.config import Cluster, Declared, Secrets
+from readiness.areas.configuration.config import ClusterWorkload, Declared, Secrets
 from readiness.areas.configuration.environment import Place, Value
 from readiness.areas.configuration.probes.env_files import text_of
 from readiness.areas.configuration.probes.kubernetes_objects import (
@@ -80,10 +80,11 @@ def of_manifests(declared: Declared, settings: Secrets) -> Place:
         NoData: a file is not understood, or the workload or container is not in them.
         CouldNotMeasure: a file cannot be read.
     """
-    where = ", ".join(declared.manifests)
+    patterns = declared.manifests or []
+    where = ", ".join(patterns)
     found: list[Mapping[str, object]] = []
     broken: list[str] = []
-    for path in matching(declared.manifests):
+    for path in matching(patterns):
         try:
             found += _objects(path)
         except NoData as error:  # another file may have what is asked for
@@ -95,7 +96,7 @@ def of_manifests(declared: Declared, settings: Secrets) -> Place:
     return _Resolver(store, settings).place(workload, declared.container, where)
 
 
-def of_cluster(cluster: Cluster, settings: Secrets, table: str) -> Place:
+def of_cluster(cluster: ClusterWorkload, settings: Secrets, table: str) -> Place:
     """The environment that the live objects give to a container, and the image that its pods run.
 
     Raises:

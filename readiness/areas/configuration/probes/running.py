@@ -11,7 +11,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from readiness.areas.configuration.config import Application, Running
+from readiness.areas.configuration.config import App, Running
 from readiness.areas.configuration.environment import Place, Value
 from readiness.areas.configuration.probes.kubernetes import of_cluster
 from readiness.lib.command import ask
@@ -54,7 +54,7 @@ class _Container(_Read):
 _CONTAINERS: Final = TypeAdapter(tuple[_Container, ...])
 
 
-def of_running(application: Application) -> list[Place]:
+def of_running(application: App) -> list[Place]:
     """The environment of each container or process that runs the application.
 
     Raises:
@@ -75,7 +75,7 @@ def of_running(application: Application) -> list[Place]:
     return [of_cluster(running.cluster, application.secrets, f"{table[:-1]}.cluster]")]
 
 
-def _table(application: Application) -> str:
+def _table(application: App) -> str:
     return f"[configuration.applications.{application.name}.running]"
 
 
