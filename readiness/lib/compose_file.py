@@ -6,16 +6,16 @@ files: `merge`, `extends`, `include` and `interpolation`.
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from readiness.lib import shell, yaml_reader
 from readiness.lib.durations import compose_seconds
+from readiness.lib.env_files import EnvFile, Unset, of_compose
 from readiness.lib.text import clean
 from readiness.lib.yaml_reader import BrokenYaml, Scalars
 
@@ -27,7 +27,6 @@ _DEEPEST: Final = 20
 _NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*"
 _START: Final = re.compile(rf"\$(?:(?P<escaped>\$)|(?P<plain>{_NAME})|(?P<braced>\{{))")
 _BRACED: Final = re.compile(rf"(?P<name>{_NAME})(?P<how>:?[-?+])?")
-_LINE: Final = re.compile(rf"\s*(?:export\s+)?(?P<name>{_NAME}(?:[.-]\w+)*)\s*[=:]\s?(?P<value>.*)")
 TRUE: Final = frozenset({"true", "1", "t", "y", "yes", "on"})
 """The texts that compose reads as true: `toBoolean` in the loader of compose-go."""
 # The defaults of the engine, if the file has no value or 0.
@@ -37,10 +36,6 @@ _RETRIES: Final = 3
 _REPLACED: Final = frozenset({"command", "entrypoint", "test"})
 
 
-Unset = Callable[[str], str]
-"""What a variable becomes that is not set and has no default, by its name."""
-
-
 def _blank(_: str) -> str:
     """Nothing, as with compose, which only warns."""
     return ""
@@ -48,6 +43,14 @@ def _blank(_: str) -> str:
 
 class UnreadableError(ValueError):
     """The file is incomplete, or is not a compose file."""
+
+
+class RequiredError(UnreadableError):
+    """A variable must be set, and is not."""
+
+    def __init__(self, variable: str) -> None:
+        super().__init__(f"the variable {variable} is required, and not set: set it in .env")
+        self.variable = variable
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +66,21 @@ class _Reset:
 
 
 def read(
-    paths: Sequence[Path], unset: Unset = _blank, given: Mapping[str, str] = MappingProxyType({})
+    paths: Sequence[Path], more: Mapping[str, str] | None = None, unset: Unset = _blank
 ) -> dict[str, Any]:
     """The project that some files make together, the later ones over the earlier ones.
 
     Args:
         paths: the files.
+        more: variables beside those of the environment and of `.env`.
         unset: gives another text for variables that are not set.
-        given: further variables, for those that neither the environment nor `.env` sets.
 
     Raises:
+        RequiredError: a variable must be set, and is not.
         UnreadableError: compose would refuse them, or a part of it is elsewhere.
         BrokenYaml: one cannot be parsed.
     """
-    return _Project({**given, **environment(paths[0].parent)}, unset).read(paths)
+    return _Project({**(more or {}), **environment(paths[0].parent)}, unset).read(paths)
 
 
 def profiles(folder: Path) -> list[str]:
@@ -95,20 +99,12 @@ def env_file(path: Path) -> dict[str, str]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return {}
-    found: dict[str, str] = {}
-    for line in text.splitlines():
-        said = _LINE.fullmatch(line)
-        if said is None or line.lstrip().startswith("#"):
-            continue
-        value = said["value"].strip()
-        if value[:1] in {"'", '"'}:
-            quote = value[0]
-            end = value.find(quote, 1)
-            inner = value[1:end] if end > 0 else value[1:]
-            found[said["name"]] = inner if quote == "'" else interpolated(inner, found)
-        else:
-            found[said["name"]] = interpolated(re.split(r"\s#", value)[0].strip(), found)
-    return found
+    return assignments(text, os.environ).values
+
+
+def assignments(text: str, outer: Mapping[str, str]) -> EnvFile:
+    """The content of an env file; variables come from `outer`, then from the file itself."""
+    return of_compose(text, outer, interpolated)
 
 
 def interpolated(text: str, variables: Mapping[str, str], unset: Unset = _blank) -> str:
@@ -162,7 +158,7 @@ def _braced(text: str, variables: Mapping[str, str], unset: Unset) -> str:
         case "+":
             return interpolated(rest, variables, unset) if given else ""
         case "?" if not given:
-            raise UnreadableError(f"the variable {name} is required, and not set: set it in .env")
+            raise RequiredError(name)
         case _:
             return unset(name) if value is None else value
 
@@ -237,9 +233,10 @@ class _Project:
             if missing is not None:
                 raise UnreadableError(f"it includes other files: {clean(missing.name)} is missing")
             with _Opened(self.open_files, str(files[0])):
-                folder = path.parent / str(words.get("project_directory") or files[0].parent)
+                named = words.get("project_directory")
+                folder = path.parent / str(named) if named else files[0].parent
                 own = environment(folder) | dict(self.variables)
-                yield _Project(own, self.unset, self.open_files).read(files)
+                yield _located(_Project(own, self.unset, self.open_files).read(files), folder)
 
     def _extended(self, service: Any, services: Mapping[str, Any], path: Path) -> Any:
         """A service over the one that it extends."""
@@ -258,6 +255,7 @@ class _Project:
             if name not in known:
                 raise UnreadableError(f"a service extends {clean(name)}, which does not exist")
             base = self._extended(known[name] or {}, known, place)
+            base = _service_located(base, place.parent) if file else base
         own = {key: value for key, value in service.items() if key != "extends"}
         found = _merged({"": base}, {"": own})[""]
         return {key: value for key, value in found.items() if key != "extends"}
@@ -277,6 +275,33 @@ class _Opened:
 
     def __exit__(self, *_: object) -> None:
         self.names.pop()
+
+
+def _located(project: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """An included project whose env files and secrets are named from the current folder."""
+    services, secrets = project.get("services"), project.get("secrets")
+    if isinstance(services, dict):
+        located = {name: _service_located(one, folder) for name, one in services.items()}
+        project = {**project, "services": located}
+    if isinstance(secrets, dict):
+        files = {name: _file_located(one, "file", folder) for name, one in secrets.items()}
+        project = {**project, "secrets": files}
+    return project
+
+
+def _service_located(service: Any, folder: Path) -> Any:
+    if not isinstance(service, dict) or "env_file" not in service:
+        return service
+    files = (
+        {"path": one} if isinstance(one, str) else one for one in _several(service["env_file"])
+    )
+    return {**service, "env_file": [_file_located(one, "path", folder) for one in files]}
+
+
+def _file_located(described: Any, key: str, folder: Path) -> Any:
+    if not isinstance(described, dict) or not isinstance(described.get(key), str):
+        return described
+    return {**described, key: str((folder / described[key]).absolute())}
 
 
 def parsed(text: str) -> object:
@@ -356,7 +381,9 @@ def _over(key: str, old: Any, new: Any) -> Any:
     if key == "depends_on" and (isinstance(old, dict) or isinstance(new, dict)):
         old, new = _named(old), _named(new)
     if key == "environment":
-        old, new = _assigned(old), _assigned(new)
+        return {**(_assigned(old) or {}), **(_assigned(new) or {})}
+    if key == "env_file" and old and new:
+        old, new = _several(old), _several(new)
     if isinstance(old, dict) and isinstance(new, dict):
         return _merged(old, new)
     if isinstance(old, list) and isinstance(new, list) and key not in _REPLACED:
@@ -376,6 +403,10 @@ def _assigned(environment: Any) -> Any:
         return environment
     pairs = [str(one).partition("=") for one in environment]
     return {name: value if sign else None for name, sign, value in pairs}
+
+
+def _several(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
 
 
 def _cleaned(value: Any) -> Any:

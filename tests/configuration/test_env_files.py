@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from readiness.areas.configuration.probes import env_files
+from readiness.lib.compose_file import assignments
+from readiness.lib.env_files import of_docker, of_systemd
 from readiness.model.errors import CouldNotMeasure
 
 COMPOSE = """\
@@ -29,7 +31,7 @@ N=$$5
 
 
 def test_compose_reads_quotes_comments_and_variables() -> None:
-    found = env_files.of_compose(COMPOSE, {"OUTER": "o"})
+    found = assignments(COMPOSE, {"OUTER": "o"})
     assert found.values == {
         "A": "1", "B": "two words", "C": "$A # kept", "D": '11\n"x"', "E": "a#b", "F": "",
         "G": "line one\nline two", "H": "x", "I": "yaml", "J": "o-1", "K": "a=b==",
@@ -55,11 +57,11 @@ def test_compose_reads_quotes_comments_and_variables() -> None:
     ],
 )
 def test_what_compose_refuses_or_takes_otherwise(text: str, mistake: str) -> None:
-    assert env_files.of_compose(text, {}).mistakes == [mistake]
+    assert assignments(text, {}).mistakes == [mistake]
 
 
 def test_a_quote_that_is_not_closed_hides_no_other_variable() -> None:
-    assert env_files.of_compose("A='x\nB=2\n", {}).values == {"B": "2"}
+    assert assignments("A='x\nB=2\n", {}).values == {"B": "2"}
 
 
 def test_windows_line_ends_and_a_byte_order_mark(tmp_path: Path) -> None:
@@ -70,7 +72,7 @@ def test_windows_line_ends_and_a_byte_order_mark(tmp_path: Path) -> None:
 
 
 def test_docker_takes_a_line_as_it_is() -> None:
-    found = env_files.of_docker("# no\n\n  A=1\nB= x \nC=a#b\nD=$A\nE\nF='a\n", {})
+    found = of_docker("# no\n\n  A=1\nB= x \nC=a#b\nD=$A\nE\nF='a\n", {})
     assert found.values == {"A": "1", "B": " x ", "C": "a#b", "D": "$A", "F": "'a"}
     assert (found.inherited, found.mistakes) == (["E"], [])
 
@@ -87,13 +89,13 @@ def test_docker_takes_a_line_as_it_is() -> None:
     ],
 )
 def test_what_docker_takes_otherwise_than_it_is_written(line: str, words: str) -> None:
-    (mistake,) = env_files.of_docker(f"{line}\n", {}).mistakes
+    (mistake,) = of_docker(f"{line}\n", {}).mistakes
     assert words in mistake
 
 
 def test_systemd_knows_quotes_and_continued_lines() -> None:
     text = "# no\n; no\nA='a b'\nB=\"x\"\nC=1 \\\n2\nD=a;b\nE=$A\n"
-    found = env_files.of_systemd(text, {})
+    found = of_systemd(text, {})
     assert found.values == {"A": "a b", "B": "x", "C": "1 2", "D": "a;b", "E": "$A"}
     assert found.mistakes == []
 
@@ -109,7 +111,7 @@ def test_systemd_knows_quotes_and_continued_lines() -> None:
     ],
 )
 def test_what_systemd_ignores(text: str, words: str) -> None:
-    (mistake,) = env_files.of_systemd(text, {}).mistakes
+    (mistake,) = of_systemd(text, {}).mistakes
     assert words in mistake
 
 
@@ -144,6 +146,6 @@ REAL = {
 
 @pytest.mark.parametrize("name", REAL)
 def test_real_files_have_no_mistakes(name: str) -> None:
-    found = env_files.of_compose(REAL[name], {"def": "x"})
+    found = assignments(REAL[name], {"def": "x"})
     assert found.mistakes == []
     assert found.values

@@ -93,6 +93,115 @@ services:
     assert (place.blank, place.mistakes, place.is_container) == ((), (), True)
 
 
+SERVICE = "services:\n  shop:\n    image: x\n    "
+# The files, and what docker compose 2.40.3 makes of them.
+PROJECTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "a list over a mapping": (
+        {
+            "a.yaml": SERVICE + "environment: {A: '1', B: '2'}",
+            "b.yaml": SERVICE + "environment: ['A=3', 'C=4']",
+        },
+        {"A": "3", "B": "2", "C": "4"},
+    ),
+    "a mapping over a list, and nothing over a value": (
+        {
+            "a.yaml": SERVICE + "environment: ['A=1', 'B=2']",
+            "b.yaml": SERVICE + "environment: {A: 3, B: }",
+        },
+        {"A": "3"},
+    ),
+    "env files of both": (
+        {
+            "a.yaml": SERVICE + "env_file: one.env",
+            "b.yaml": SERVICE + "env_file: [two.env]",
+            "one.env": "A=1\nB=1\n",
+            "two.env": "A=2\n",
+        },
+        {"A": "2", "B": "1"},
+    ),
+    "!reset": (
+        {
+            "a.yaml": SERVICE + "environment: {A: '1'}",
+            "b.yaml": SERVICE + "environment: !reset {}",
+        },
+        {},
+    ),
+    "!override": (
+        {
+            "a.yaml": SERVICE + "environment: {A: '1'}",
+            "b.yaml": SERVICE + "environment: !override {B: '2'}",
+        },
+        {"B": "2"},
+    ),
+    "anchors": (
+        {"a.yaml": "x-e: &e {A: '1', B: '2'}\n" + SERVICE + "environment: {<<: *e, B: '3'}"},
+        {"A": "1", "B": "3"},
+    ),
+    "kinds of scalar": (
+        {
+            "a.yaml": SERVICE
+            + "environment: {A: true, B: 1, C: 1.5, D: 0x10, E: 1e3, F: 010, G: yes, H: 1_000}"
+        },
+        {"A": "true", "B": "1", "C": "1.5", "D": "16", "E": "1000", "F": "8", "G": "yes"}
+        | {"H": "1000"},
+    ),
+    "extends, with an env file in another folder": (
+        {
+            "a.yaml": "services: {shop: {extends: {file: sub/base.yaml, service: base},"
+            " environment: {A: '2'}}}",
+            "sub/base.yaml": "services: {base: {env_file: base.env, environment: {A: 1, B: 1}}}",
+            "sub/base.env": "C=3\n",
+        },
+        {"A": "2", "B": "1", "C": "3"},
+    ),
+    "include, with its own .env": (
+        {
+            "a.yaml": "include: [sub/inc.yaml]\nservices: {other: {image: y}}",
+            "sub/inc.yaml": SERVICE + "env_file: inc.env\n    environment: {A: '${Q_OF_SUB}'}",
+            "sub/.env": "Q_OF_SUB=sub\n",
+            "sub/inc.env": "C=1\n",
+        },
+        {"A": "sub", "C": "1"},
+    ),
+    "the environment of compose before the file's own variables": (
+        {
+            "a.yaml": SERVICE + "env_file: one.env",
+            ".env": "P_OF_DOT=dot\n",
+            "one.env": "P_OF_DOT=own\nA=${P_OF_DOT}\n",
+        },
+        {"A": "dot", "P_OF_DOT": "own"},
+    ),
+    "a raw env file": (
+        {
+            "a.yaml": SERVICE + "env_file: [{path: one.env, format: raw}]",
+            "one.env": "A='x'\nB=$P\n",
+        },
+        {"A": "'x'", "B": "$P"},
+    ),
+    "an env file whose name is a variable": (
+        {
+            "a.yaml": SERVICE + "env_file: '${STAGE_OF_DOT}.env'",
+            ".env": "STAGE_OF_DOT=prod\n",
+            "prod.env": "A=1\n",
+        },
+        {"A": "1"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PROJECTS)
+def test_a_project_is_read_as_compose_reads_it(tmp_path: Path, name: str) -> None:
+    files, expected = PROJECTS[name]
+    for file, text in files.items():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(text)
+    paths = [str(tmp_path / file) for file in ("a.yaml", "b.yaml") if file in files]
+    place = of_declared(application(declared={"compose": paths, "service": "shop"}))
+    assert place
+    assert {key: value.reveal() for key, value in place.values.items()} == expected
+    assert place.mistakes == ()
+
+
 def test_blank_variables_of_the_service_alone_are_told(tmp_path: Path) -> None:
     tables = compose(
         tmp_path,

@@ -83,7 +83,7 @@ def of_service(declared: Declared, settings: Secrets) -> Place:
     where = ", ".join(declared.compose_files)
     given = dict.fromkeys(declared.given, _GIVEN)
     try:
-        raw = compose_file.read(paths, lambda name: f"\x01{name}\x01", given)
+        raw = compose_file.read(paths, given, lambda name: f"\x01{name}\x01")
         project = _PROJECT.validate_python(raw)
     except (UnreadableError, BrokenYaml) as error:
         raise NoData(
@@ -167,6 +167,8 @@ class _Reading:
         for one in [named] if isinstance(named, str) else named or []:
             self._env_file(_File(path=one) if isinstance(one, str) else one)
         for name, value in _pairs(service.environment):
+            if name != name.strip():
+                self.mistakes.append(f"variable {clean(name)!r} has a blank in its name")
             text = self.outer.get(name) if value is None else value
             if text is not None:
                 self._set(name, text)
@@ -256,6 +258,8 @@ def _pairs(
 def _text(scalar: Scalar) -> str | None:
     if isinstance(scalar, bool):
         return str(scalar).lower()
+    if isinstance(scalar, float) and scalar.is_integer():
+        return f"{scalar:.0f}"
     return None if scalar is None else str(scalar)
 
 

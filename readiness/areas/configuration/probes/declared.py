@@ -52,7 +52,7 @@ def needed(application: App) -> list[str]:
     names = dict.fromkeys(application.needs)
     if application.example:
         path = Path(application.example)
-        found = env_files.of_compose(env_files.text_of(path), {})
+        found = env_files.of_compose(env_files.text_of(path))
         named = [*found.values, *found.inherited]
         if not named:
             raise NoData("the file names no variable", where=str(path), remedy="correct `example`")

@@ -73,7 +73,7 @@ def with_secrets(place: Place, settings: Secrets) -> list[Path]:
 
 
 def _has_secret(path: Path, settings: Secrets) -> bool:
-    values = env_files.of_compose(env_files.text_of(path), {}).values
+    values = env_files.of_compose(env_files.text_of(path)).values
     named = {name: Value(text) for name, text in values.items()}
     return any(
         not words.placeholder(one.name, one.value.reveal()) for one in secrets_of(named, settings)

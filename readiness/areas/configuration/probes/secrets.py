@@ -33,7 +33,7 @@ def shared(secrets: Iterable[Kept], settings: Secrets) -> Iterator[str]:
     """
     own = [secret for secret in secrets if secret.variable not in settings.shared]
     for file in settings.others:
-        found = env_files.of_compose(env_files.text_of(Path(file)), {}).values
+        found = env_files.of_compose(env_files.text_of(Path(file))).values
         theirs = {
             digest(one.value)
             for one in secrets_of({n: Value(text) for n, text in found.items()}, settings)
