@@ -1,12 +1,12 @@
 """The environment of each application: complete, meant for where it runs, and as declared."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 from readiness import Evidence, Measurement, check, equal_to
-from readiness.areas.configuration import words
+from readiness.areas.configuration import judging
 from readiness.areas.configuration.config import App
-from readiness.areas.configuration.environment import Place, Value
+from readiness.areas.configuration.environment import Place
 from readiness.areas.configuration.probes import drift
 from readiness.areas.configuration.probes.declared import needed
 from readiness.fixtures.configuration import DeclaredOf, RunningOf
@@ -63,7 +63,7 @@ def _judge_file(place: Place, evidence: Evidence) -> None:
 def _judge_needed(names: list[str], place: Place, application: App, evidence: Evidence) -> None:
     setting = application.deciding("example" if application.example else "needs")
     for key, state in (("set", "missing"), ("not-empty", "empty")):
-        wrong = [name for name in names if place.lacks(name) == state]
+        wrong = judging.lacking(names, place, state)
         _judge(
             evidence, key, f"needed variables that are {state}", place, wrong, len(names), setting
         )
@@ -95,35 +95,11 @@ def test_values(
     for place in _places(application, declared_of, running_of):
         values = {n: v for n, v in place.values.items() if n not in application.accepted}
         for key, name, wrong in (
-            ("placeholder", "placeholders", _placeholders(values)),
-            ("debug", "settings of development", _debugging(values, application)),
-            ("local-address", "local addresses", _local(values, application, place)),
+            ("placeholder", "placeholders", judging.placeholders(values)),
+            ("debug", "settings of development", judging.debugging(values, application)),
+            ("local-address", "local addresses", judging.local(values, application, place)),
         ):
             _judge(evidence, key, name, place, wrong, len(values))
-
-
-def _placeholders(values: Mapping[str, Value]) -> list[str]:
-    found = {name: words.placeholder(name, value.reveal()) for name, value in values.items()}
-    return [f"{name} ({why})" for name, why in found.items() if why]
-
-
-def _debugging(values: Mapping[str, Value], application: App) -> list[str]:
-    production = bool(application.production)
-    found = {
-        name: words.debug(name, value.reveal(), application.environment, production=production)
-        for name, value in values.items()
-    }
-    return [f"{name} ({why})" for name, why in found.items() if why]
-
-
-def _local(values: Mapping[str, Value], application: App, place: Place) -> list[str]:
-    if not application.production:
-        return []
-    return [
-        name
-        for name, value in values.items()
-        if words.local(name, value.reveal(), is_container=place.is_container)
-    ]
 
 
 @check(
@@ -152,7 +128,7 @@ def test_drift(
     if declared is None or not (declared.values or declared.unread):
         raise NoData("no variable is declared, so that nothing can be compared", where=_NOTHING)
     for place in running_of(application):
-        wrong = list(drift.variables(declared, place, application.ignore_drift))
+        wrong = drift.variables(declared, place, application.ignore_drift)
         count = len(declared.values) + len(declared.unread)
         _judge(evidence, "variables", "variables that differ", place, wrong, count)
         if declared.image and place.image:

@@ -1,7 +1,7 @@
 """The secrets of each application, and the files that they are in."""
 
 from readiness import Evidence, Measurement, check, equal_to
-from readiness.areas.configuration import words
+from readiness.areas.configuration import judging
 from readiness.areas.configuration.config import App
 from readiness.areas.configuration.environment import Kept, Place, secrets_in
 from readiness.areas.configuration.probes import secret_files
@@ -90,7 +90,7 @@ def _judge_strength(
 ) -> None:
     settings, source = application.secrets, places[-1].source if places else "the backend"
     count = len(found)
-    weak = list(probe.weak(found))
+    weak = probe.weak(found)
     evidence.judge(
         "strong",
         Measurement("weak secrets", len(weak), "count", source, samples=count),
@@ -98,12 +98,7 @@ def _judge_strength(
         worst(weak),
         says=f"{len(weak)} of {count} secrets are weak in {source}",
     )
-    opened = [
-        name
-        for place in places
-        for name, value in place.values.items()
-        if words.opens(name, value.reveal())
-    ]
+    opened = judging.opened(places)
     evidence.judge(
         "closed",
         Measurement("variables that allow access without a password", len(opened), "count", source),
@@ -112,7 +107,7 @@ def _judge_strength(
         says=f"{len(opened)} variables allow access without a password in {source}",
     )
     if settings.others:
-        shared = list(probe.shared(found, settings))
+        shared = probe.shared(found, settings)
         evidence.judge(
             "own",
             Measurement("shared secrets", len(shared), "count", source, samples=count),

@@ -6,6 +6,7 @@ import shlex
 import stat
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 from readiness.areas.configuration.config import App
 from readiness.areas.configuration.environment import Place
+from readiness.areas.configuration.privacy import private
 from readiness.areas.configuration.probes.declared import of_declared
 from readiness.areas.configuration.probes.running import of_running
 from readiness.config.models import Config
@@ -678,7 +680,7 @@ def test_a_secret_that_is_not_defined_and_an_external_one(tmp_path: Path) -> Non
 
 
 @pytest.fixture
-def private(tmp_path: Path) -> Callable[..., App]:
+def kept_in(tmp_path: Path) -> Callable[..., App]:
     """An application with an env file, in a folder that every account may enter."""
     folder = tmp_path / "app"
     folder.mkdir()
@@ -709,20 +711,20 @@ def reachable(tmp_path: Path) -> Iterator[None]:
 
 @pytest.mark.usefixtures("reachable")
 def test_a_file_that_everybody_may_read_is_found(
-    private: Callable[..., App],
+    kept_in: Callable[..., App],
 ) -> None:
-    assert keys(run("secret_files", private())) == set()
-    assert keys(run("secret_files", private(mode=0o640))) == set()
-    assert keys(run("secret_files", private(mode=0o644))) == {"private"}
+    assert keys(run("secret_files", kept_in())) == set()
+    assert keys(run("secret_files", kept_in(mode=0o640))) == set()
+    assert keys(run("secret_files", kept_in(mode=0o644))) == {"private"}
     # Nothing in it is a secret.
     for text in ("APP_ENV=x\n", "API_TOKEN=ENC[AES256_GCM,data:x]\n", "API_TOKEN=op://a/b\n"):
-        assert keys(run("secret_files", private(text, 0o644))) == set()
+        assert keys(run("secret_files", kept_in(text, 0o644))) == set()
 
 
 def test_a_folder_that_others_may_not_enter_protects_its_files(
-    private: Callable[..., App], tmp_path: Path
+    kept_in: Callable[..., App], tmp_path: Path
 ) -> None:
-    one = private(mode=0o644)
+    one = kept_in(mode=0o644)
     (tmp_path / "app").chmod(0o700)
     assert keys(run("secret_files", one)) == set()
 
@@ -733,9 +735,9 @@ def git(folder: Path, *words: str) -> None:
 
 
 def test_a_file_in_git_is_found_and_one_that_was_in_git(
-    private: Callable[..., App], tmp_path: Path
+    kept_in: Callable[..., App], tmp_path: Path
 ) -> None:
-    one = private()
+    one = kept_in()
     git(tmp_path, "init", "--quiet")
     assert keys(run("secret_files", one)) == set()
     git(tmp_path, "add", "app/.env")
@@ -748,9 +750,9 @@ def test_a_file_in_git_is_found_and_one_that_was_in_git(
 
 
 def test_a_repository_that_git_refuses_is_an_error(
-    private: Callable[..., App], tmp_path: Path
+    kept_in: Callable[..., App], tmp_path: Path
 ) -> None:
-    one = private()
+    one = kept_in()
     (tmp_path / ".git").mkdir()
     with pytest.raises(CouldNotMeasure, match="git ls-files ended with 128"):
         run("secret_files", one).conclude()
@@ -777,6 +779,27 @@ def test_what_a_check_raises_names_no_value(tmp_path: Path) -> None:
         assert WEAK not in str(caught.value)
         assert PLANTED not in str(caught.value)
     assert PLANTED not in repr(of_declared(one))
+
+
+def test_no_frame_of_an_error_holds_what_was_read() -> None:
+    with pytest.raises(NoData) as caught:
+        of_running(application(running={"inspect": ["echo", PLANTED]}))
+    told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    shown = "".join(told.format())
+    # The configuration and this test name the command; nothing names what it printed.
+    assert "_of_containers" not in shown
+
+
+def test_an_unexpected_error_tells_its_place_and_no_value() -> None:
+    @private
+    def read(text: str) -> int:
+        return int(text)
+
+    with pytest.raises(CouldNotMeasure) as caught:
+        read(PLANTED)
+    assert PLANTED not in str(caught.value)
+    assert "an unexpected ValueError at test_environment_checks.py:" in str(caught.value)
+    assert caught.value.__context__ is None or caught.value.__suppress_context__
 
 
 def test_the_environment_of_the_gate_is_that_of_compose(

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from readiness.areas.configuration import words
 from readiness.areas.configuration.config import Secrets
+from readiness.areas.configuration.privacy import private
 from readiness.model.secrets import PLACEHOLDER, register
 
 # `scheme://user:password@host`, and `password=...` of libpq, JDBC and ADO.NET.
@@ -103,14 +104,17 @@ class Kept:
     min_length: int
 
 
-def secrets_in(place: Place, settings: Secrets) -> Iterator[Kept]:
+@private
+def secrets_in(place: Place, settings: Secrets) -> list[Kept]:
     """The secrets of a place that can be seen: by the names of variables, in addresses, in files.
 
     Empty ones are left out, as are paths and references to a secret elsewhere.
     """
-    yield from secrets_of(place.values, settings)
-    for name, value in place.secrets.items():
-        yield Kept(f"secret {name}", name, value, _least(name, settings))
+    mounted = place.secrets.items()
+    return [
+        *secrets_of(place.values, settings),
+        *(Kept(f"secret {name}", name, value, _least(name, settings)) for name, value in mounted),
+    ]
 
 
 def secrets_of(values: Mapping[str, Value], settings: Secrets) -> Iterator[Kept]:
@@ -137,6 +141,7 @@ def password_in(text: str) -> str:
     return unquote(found["password"]) if found else ""
 
 
+@private
 def hide(place: Place, settings: Secrets) -> None:
     """Redact the secrets in all later output, except words that would garble it."""
     for secret in secrets_in(place, settings):

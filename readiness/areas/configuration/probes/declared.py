@@ -5,12 +5,14 @@ from pathlib import Path
 
 from readiness.areas.configuration.config import App, Declared
 from readiness.areas.configuration.environment import Place, Value
+from readiness.areas.configuration.privacy import private
 from readiness.areas.configuration.probes import env_files
 from readiness.areas.configuration.probes.compose import of_service
 from readiness.areas.configuration.probes.kubernetes import of_manifests
 from readiness.model.errors import NoData
 
 
+@private
 def of_declared(application: App) -> Place | None:
     """What the files say; None if none are declared.
 
@@ -42,6 +44,7 @@ def _of_env_file(declared: Declared) -> Place:
     )
 
 
+@private
 def needed(application: App) -> list[str]:
     """The variables that the application needs, in the order they are declared.
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from readiness.areas.configuration.environment import Place, Value
+from readiness.areas.configuration.privacy import private
 
 _SALT: Final = secrets.token_bytes(16)
 """Of this process: a digest in a message or a log could not be compared with a guess."""
@@ -20,11 +21,16 @@ def digest(value: Value) -> bytes:
     return hmac.digest(_SALT, value.reveal().encode("utf-8", "surrogateescape"), hashlib.sha256)
 
 
-def variables(declared: Place, running: Place, ignored: Collection[str]) -> Iterator[str]:
+@private
+def variables(declared: Place, running: Place, ignored: Collection[str]) -> list[str]:
     """The variables that differ, each with how.
 
     Those that only run count where the running place names no others: an image brings its own.
     """
+    return list(_differing(declared, running, ignored))
+
+
+def _differing(declared: Place, running: Place, ignored: Collection[str]) -> Iterator[str]:
     for name in sorted({*declared.values, *declared.unread} - {*ignored}):
         if name not in running.values and name not in running.unread:
             yield f"{name} is missing"

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from readiness.areas.configuration.config import App, Running
 from readiness.areas.configuration.environment import Place, Value
+from readiness.areas.configuration.privacy import private
 from readiness.areas.configuration.probes.kubernetes import of_cluster
 from readiness.lib.command import ask
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, Unreachable
@@ -54,6 +55,7 @@ class _Container(_Read):
 _CONTAINERS: Final = TypeAdapter(tuple[_Container, ...])
 
 
+@private
 def of_running(application: App) -> list[Place]:
     """The environment of each container or process that runs the application.
 

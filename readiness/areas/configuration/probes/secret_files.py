@@ -8,6 +8,7 @@ from typing import Final
 from readiness.areas.configuration import words
 from readiness.areas.configuration.config import Secrets
 from readiness.areas.configuration.environment import Place, Value, secrets_of
+from readiness.areas.configuration.privacy import private
 from readiness.areas.configuration.probes import env_files
 from readiness.lib.command import ask
 from readiness.lib.text import clean
@@ -62,6 +63,7 @@ def _says(path: Path, *words: str) -> str:
     return answer.output.strip()
 
 
+@private
 def with_secrets(place: Place, settings: Secrets) -> list[Path]:
     """The files of a place that have a secret in them, not only a reference to one.
 

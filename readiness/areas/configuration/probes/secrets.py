@@ -1,12 +1,13 @@
 """Secrets of an application: how strong they are, who else has them, what their backend says."""
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from readiness.areas.configuration import words
 from readiness.areas.configuration.config import Secrets
 from readiness.areas.configuration.environment import Kept, Value, secrets_of
+from readiness.areas.configuration.privacy import private
 from readiness.areas.configuration.probes import env_files
 from readiness.areas.configuration.probes.drift import digest
 from readiness.lib.command import ask
@@ -14,17 +15,21 @@ from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.secrets import register
 
 
-def weak(secrets: Iterable[Kept]) -> Iterator[str]:
+@private
+def weak(secrets: Iterable[Kept]) -> list[str]:
     """The weak ones, each with the reason; placeholders are not judged here."""
-    for secret in secrets:
-        text = secret.value.reveal()
-        if words.placeholder(secret.variable, text):
-            continue
-        if why := words.weakness(secret.variable, text, secret.min_length):
-            yield f"{secret.name}: {why}"
+    return [f"{one.name}: {why}" for one in secrets if (why := _weakness(one))]
 
 
-def shared(secrets: Iterable[Kept], settings: Secrets) -> Iterator[str]:
+def _weakness(secret: Kept) -> str:
+    text = secret.value.reveal()
+    if words.placeholder(secret.variable, text):
+        return ""
+    return words.weakness(secret.variable, text, secret.min_length)
+
+
+@private
+def shared(secrets: Iterable[Kept], settings: Secrets) -> list[str]:
     """Those that another environment has, too, under any name.
 
     Raises:
@@ -32,6 +37,7 @@ def shared(secrets: Iterable[Kept], settings: Secrets) -> Iterator[str]:
         CouldNotMeasure: it cannot be read.
     """
     own = [secret for secret in secrets if secret.variable not in settings.shared]
+    both: list[str] = []
     for file in settings.others:
         found = env_files.of_compose(env_files.text_of(Path(file))).values
         theirs = {
@@ -44,9 +50,11 @@ def shared(secrets: Iterable[Kept], settings: Secrets) -> Iterator[str]:
                 where=file,
                 remedy="correct `others`, or name its secrets in `names`",
             )
-        yield from (f"{one.name} (also in {file})" for one in own if digest(one.value) in theirs)
+        both += [f"{one.name} (also in {file})" for one in own if digest(one.value) in theirs]
+    return both
 
 
+@private
 def of_backend(name: str, command: list[str], settings: Secrets) -> Kept:
     """A secret as its backend gives it.
 
