@@ -35,7 +35,7 @@ def test_ci(ci: Ci, evidence: Evidence) -> None:
     evidence.record(Measurement("commit", found.commit, "text", found.source))
     by_pattern = {pattern: found.named(pattern) for pattern in ci.required}
     _judge(
-        evidence, ci, found, "listed", "required jobs that the CI has not listed for this commit",
+        evidence, ci, found, "listed", "required jobs that are not listed",
         [_elsewhere(pattern, found) for pattern, jobs in by_pattern.items() if not jobs],
     )  # fmt: skip
     required = [run for jobs in by_pattern.values() for run in jobs.values()]
@@ -55,7 +55,7 @@ def test_ci(ci: Ci, evidence: Evidence) -> None:
         equal_to(0),
         worst(_told(others)),
         warn_only=True,
-        says=f"{len(others)} jobs that are not required failed",
+        says="Jobs that are not required failed",
     )
     with evidence.attempt():
         _require_the_end([run for runs in required for run in runs], found)
@@ -67,7 +67,7 @@ def _judge(evidence: Evidence, ci: Ci, found: Jobs, key: str, name: str, wrong: 
         Measurement(name, len(wrong), "count", found.source, samples=len(ci.required)),
         equal_to(0, ci.deciding("required")),
         worst(wrong),
-        says=f"{len(wrong)} {name} {found.commit[:_SHOWN]}",
+        says=f"{name.capitalize()} for commit {found.commit[:_SHOWN]}",
     )
 
 

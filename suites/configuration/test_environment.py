@@ -1,7 +1,7 @@
 """The environment of each application: complete, meant for where it runs, and as declared."""
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from readiness import Evidence, Measurement, check, equal_to
 from readiness.areas.configuration import judging
@@ -53,20 +53,18 @@ def _places(application: App, declared_of: DeclaredOf, running_of: RunningOf) ->
 
 
 def _judge_file(place: Place, evidence: Evidence) -> None:
-    for key, name, wrong in (
-        ("interpolation", "variables that are not set and became blank", place.blank),
-        ("syntax", "mistakes in the files of the environment", place.mistakes),
-    ):
-        _judge(evidence, key, name, place, wrong, len(place.values))
+    blank = _Found("interpolation", "blank variables", "Not set, and so left blank,", place.blank)
+    _judge(evidence, blank, place, len(place.values))
+    wrong = _Found("syntax", "mistakes in env files", "Not valid", place.mistakes)
+    _judge(evidence, wrong, place, len(place.values))
 
 
 def _judge_needed(names: list[str], place: Place, application: App, evidence: Evidence) -> None:
     setting = application.deciding("example" if application.example else "needs")
-    for key, state in (("set", "missing"), ("not-empty", "empty")):
+    for key, state, says in (("set", "missing", "Not set"), ("not-empty", "empty", "Empty")):
         wrong = judging.lacking(names, place, state)
-        _judge(
-            evidence, key, f"needed variables that are {state}", place, wrong, len(names), setting
-        )
+        found = _Found(key, f"needed variables that are {state}", says, wrong)
+        _judge(evidence, found, place, len(names), setting)
 
 
 @check(
@@ -94,12 +92,22 @@ def test_values(
     """No value is shown: the message says what kind it is."""
     for place in _places(application, declared_of, running_of):
         values = {n: v for n, v in place.values.items() if n not in application.accepted}
-        for key, name, wrong in (
-            ("placeholder", "placeholders", judging.placeholders(values)),
-            ("debug", "settings of development", judging.debugging(values, application)),
-            ("local-address", "local addresses", judging.local(values, application, place)),
+        for found in (
+            _Found("placeholder", "placeholders", "A placeholder", judging.placeholders(values)),
+            _Found(
+                "debug",
+                "settings of development",
+                "Meant for development",
+                judging.debugging(values, application),
+            ),
+            _Found(
+                "local-address",
+                "local addresses",
+                "A local address",
+                judging.local(values, application, place),
+            ),
         ):
-            _judge(evidence, key, name, place, wrong, len(values))
+            _judge(evidence, found, place, len(values))
 
 
 @check(
@@ -129,30 +137,34 @@ def test_drift(
         raise NoData("no variable is declared, so that nothing can be compared", where=_NOTHING)
     for place in running_of(application):
         wrong = drift.variables(declared, place, application.ignore_drift)
-        count = len(declared.values) + len(declared.unread)
-        _judge(evidence, "variables", "variables that differ", place, wrong, count)
+        found = _Found("variables", "variables that differ", "Not as declared", wrong)
+        _judge(evidence, found, place, len(declared.values) + len(declared.unread))
         if declared.image and place.image:
             other = drift.image(declared, place)
-            _judge(evidence, "image", "images that differ", place, [other] if other else [], 1)
+            wrong = [other] if other else []
+            found = _Found("image", "images that differ", "Not the declared image", wrong)
+            _judge(evidence, found, place, 1)
 
 
 _NOTHING: Final = "[configuration.applications.NAME.declared]"
 
 
+class _Found(NamedTuple):
+    """What is wrong with an environment, and the words of a miss."""
+
+    key: str
+    name: str
+    says: str
+    wrong: Sequence[str]
+
+
 def _judge(
-    evidence: Evidence,
-    key: str,
-    name: str,
-    place: Place,
-    wrong: Iterable[str],
-    samples: int,
-    setting: str = "",
+    evidence: Evidence, found: _Found, place: Place, samples: int, setting: str = ""
 ) -> None:
-    found = list(wrong)
     evidence.judge(
-        key,
-        Measurement(name, len(found), "count", place.source, samples=samples),
+        found.key,
+        Measurement(found.name, len(found.wrong), "count", place.source, samples=samples),
         equal_to(0, setting),
-        worst([", ".join(found)]) if found else "",
-        says=f"{len(found)} {name} in {place.source}",
+        worst([", ".join(found.wrong)]) if found.wrong else "",
+        says=f"{found.says} in {place.source}",
     )

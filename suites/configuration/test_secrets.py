@@ -21,10 +21,10 @@ from readiness.model.errors import NoData
     judgements=("resolves", "strong", "closed", "own"),
     why="""A pod whose secret does not exist never starts. A weak secret is found by trying, and one
     that staging shares opens production to everybody who works on staging.""",
-    fix="""Missing: create the key, or correct the reference:
-      kubectl create secret generic NAME --from-literal=KEY=...;  kubectl describe pod POD
-    Weak or shared: make a new one, set it here alone, and restart what uses it:
+    fix="""Weak or shared: make a new one, set it here alone, and restart what uses it:
       openssl rand -base64 32
+    Missing: create the key, or correct the reference:
+      kubectl create secret generic NAME --from-file=KEY=FILE;  kubectl describe pod POD
     Open: a server that accepts an empty password needs one: remove the variable that allows it.
     Not a secret: `public` in [configuration.applications.NAME.secrets]; made by an operator, and
     not in the files: `provided` there, or read the cluster: `running.cluster`.""",
@@ -74,7 +74,7 @@ def _judge_references(place: Place, evidence: Evidence) -> None:
         Measurement("references that do not resolve", len(place.unresolved), "count", place.source),
         equal_to(0),
         worst(place.unresolved),
-        says=f"{len(place.unresolved)} references to secrets do not resolve in {place.source}",
+        says=f"References that do not resolve in {place.source}",
     )
     if place.unknown:
         raise NoData(
@@ -96,7 +96,7 @@ def _judge_strength(
         Measurement("weak secrets", len(weak), "count", source, samples=count),
         equal_to(0, settings.deciding("min_length")),
         worst(weak),
-        says=f"{len(weak)} of {count} secrets are weak in {source}",
+        says=f"Weak secrets in {source}, {len(weak)} of {count}",
     )
     opened = judging.opened(places)
     evidence.judge(
@@ -104,7 +104,7 @@ def _judge_strength(
         Measurement("variables that allow access without a password", len(opened), "count", source),
         equal_to(0),
         worst(opened),
-        says=f"{len(opened)} variables allow access without a password in {source}",
+        says=f"Access without a password is allowed in {source}",
     )
     if settings.others:
         shared = probe.shared(found, settings)
@@ -113,7 +113,7 @@ def _judge_strength(
             Measurement("shared secrets", len(shared), "count", source, samples=count),
             equal_to(0, settings.deciding("others")),
             worst(shared),
-            says=f"{len(shared)} of {count} secrets are another environment's, too",
+            says=f"Secrets that another environment has, too, {len(shared)} of {count}",
         )
 
 
@@ -127,7 +127,8 @@ def _judge_strength(
     why="""Every account of the machine, and every process that somebody breaks into, can read a
     file that is open to all. What git has once, every clone has for ever: deleting the file leaves
     it in the history.""",
-    fix="""Open to all: chmod 600 FILE;  chown USER FILE
+    fix="""Open to all: leave the file to the account that reads it:
+      chmod 600 FILE
     In git: stop tracking it, then change every secret in it, as the history keeps them:
       git rm --cached FILE;  echo /FILE >> .gitignore
     Encrypted files (sops, dotenvx, git-crypt) may stay: they hold references or cipher text.""",
@@ -147,7 +148,7 @@ def test_secret_files(application: App, declared_of: DeclaredOf, evidence: Evide
             Measurement("open files", len(opened), "count", place.source, samples=len(files)),
             equal_to(0),
             worst(opened),
-            says=f"{len(opened)} of {len(files)} files with secrets are readable by everybody",
+            says="Files with secrets that everybody may read",
         )
     with evidence.attempt():
         tracked = [f"{path} {how}" for path in files if (how := secret_files.in_git(path))]
@@ -156,5 +157,5 @@ def test_secret_files(application: App, declared_of: DeclaredOf, evidence: Evide
             Measurement("files in git", len(tracked), "count", place.source, samples=len(files)),
             equal_to(0),
             worst(tracked),
-            says=f"{len(tracked)} of {len(files)} files with secrets are in git",
+            says="Files with secrets that git has",
         )

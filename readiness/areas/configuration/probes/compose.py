@@ -111,7 +111,7 @@ def of_service(declared: Declared, settings: Secrets) -> Place:
     reading.read(service, project.secrets or {})
     written = [*reading.env_files, paths[0].parent / _DOT_ENV]
     return Place(
-        source=f"{where} service {name}",
+        source=f"service {name} of {where}",
         values=reading.values,
         unread=frozenset(reading.unread),
         secrets=reading.secrets,

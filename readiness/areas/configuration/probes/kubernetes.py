@@ -283,7 +283,7 @@ class _Resolver:
         image = chosen.image or ""
         digest = _DIGEST.search(image)
         return Place(
-            source=f"{where} {name}, container {clean(chosen.name)}",
+            source=f"{name} of {where}, container {clean(chosen.name)}",
             values=self._values,
             unread=frozenset(self._unread),
             unresolved=tuple(dict.fromkeys(self._unresolved)),
