@@ -18,7 +18,7 @@ from readiness.areas.configuration.environment import password_in
         "API_KEY", "STRIPE_API_KEY", "APIKEY", "GITHUB_TOKEN", "SLACK_BOT_TOKEN",
         "AWS_SECRET_ACCESS_KEY", "NEXTAUTH_SECRET", "APP_KEY", "RAILS_MASTER_KEY",
         "ENCRYPTION_KEY_BASE64", "SIGNING_KEY_V2", "private_key", "spring.datasource.password",
-        "TLS_KEY_PASSPHRASE",
+        "TLS_KEY_PASSPHRASE", "DB_PASS", "REDIS_AUTH", "VAULT_ENC_KEY",
     ],
 )  # fmt: skip
 def test_names_of_secrets(name: str) -> None:
@@ -79,7 +79,9 @@ def test_references_to_a_secret_are_none(text: str) -> None:
         "[YOUR TOKEN]", "placeholder", "example", "dummy", "...", "***", "AKIAIOSFODNN7EXAMPLE",
         "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "https://api.example.com/v1",
         "ops@example.org", "smtp.example.com:587", "https://shop.invalid", "some-secret-value",
-        "to-be-defined",
+        "to-be-defined", "sk-proj-xxxxxxxx", "A0XXXXXXX", "xx-xxxx-x", "generate_a_new_key",
+        "get_the_secret_of_above_key", "bucket_name_here",
+        "this_password_is_insecure_and_should_be_updated",
     ],
 )  # fmt: skip
 def test_placeholders(text: str) -> None:
@@ -106,6 +108,12 @@ def test_placeholders(text: str) -> None:
         ("GLOBS", "**"),
         ("SEPARATOR", "--"),
         ("PLANS", "free"),
+        ("AXIS", "xx"),
+        ("SIZE", "10x10"),
+        ("FRUIT", "generated"),
+        ("MODE", "get"),
+        ("PATTERN_MODE", "here"),
+        ("SECRET_KEY_BASE", "UpNVntn3cDxHJpq99YMc1T1AQgQpc8kfYTuRgBiYa15BLrx8etQoXz3gZv1"),
         ("JAVA_OPTS", "-Xmx512m -Dx=${y}"),
         ("DSN", "https://abc@o1.ingest.sentry.io/1"),
         ("ALLOWED", "^https://.*$"),

@@ -12,8 +12,9 @@ from typing import Final
 
 _SECRET: Final = re.compile(
     r"(?:^|.*_|.*[A-Z])(?:SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE|API_?KEY)\d*"
+    r"|.*_PASS|(?:REDIS|REDISCLI)_AUTH"
     r"|(?:.*_)?(?:PWD|SECRET_KEY|SECRET_KEY_BASE|PRIVATE_KEY|ACCESS_KEY|ENCRYPTION_KEY|SIGNING_KEY"
-    r"|MASTER_KEY|AUTH_KEY|APP_KEY|COOKIE_KEY|SESSION_KEY|JWT_KEY|SECRET_ACCESS_KEY)"
+    r"|MASTER_KEY|AUTH_KEY|ENC_KEY|CRYPTO_KEY|VAULT_KEY|APP_KEY|COOKIE_KEY|SESSION_KEY|JWT_KEY|SECRET_ACCESS_KEY)"
     r"(?:_(?:B64|BASE64|HEX|V?\d+))?"
 )
 # Shown to browsers, or a switch about secrets, or the folder of a shell.
@@ -37,7 +38,10 @@ _PLACEHOLDER: Final = re.compile(
       change[-_ ]?(?:me|this|it|in[-_ ]?prod\w*|before.*|.*[-_ ]please)[-_ !\w]*
     | (?:please[-_ ])?(?:replace|change|set|insert|fill|enter|add|put)
       [-_ ](?:me|this|with|in|your|the|a)(?![a-z]).*
-    | todo\b.* | tbd | fixme\b.* | x{3,} | \*{3,} | \.{3,} | -{3,} | \?{2,}
+    | generate[-_ ](?:a|an|me|this|with)(?![a-z]).* | get[-_ ](?:a|an|the|your|from)[-_ ].*
+    | [\w-]*[-_]here | .*should[-_ ]be[-_ ](?:updated|changed|replaced|set).*
+    | todo\b.* | tbd | fixme\b.* | x{3,} | [\w-]*x{4,} | x[x-]{3,}
+    | \*{3,} | \.{3,} | -{3,} | \?{2,}
     | placeholder | dummy | (?:an?[-_ ])?example(?:[-_ ]\w+)? | sample(?:[-_ ]\w+)?
     | your[-_ ].* | my[-_ ](?:secret|password|token|api)[-_ ]?\w*
     | some[-_ ](?:secret|password|token|value|key).*
@@ -47,6 +51,7 @@ _PLACEHOLDER: Final = re.compile(
     )""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
+_LONGEST: Final = 500
 # Of Amazon's documentation.
 _AMAZON: Final = re.compile(r"AKIA\w*EXAMPLE|wJalrXUtnFEMI/\w+/bPxRfiCYEXAMPLEKEY")
 # RFC 2606 and 6761 reserve these names: nothing answers there.
@@ -83,7 +88,7 @@ _MEANT_LOCAL: Final = re.compile(
     r"|HTTP_HOST|HTTP_ADDR|GRPC_ADDR|WEB_HOST|UVICORN|GUNICORN|API_HOST).*"
 )
 _FOR_USERS: Final = re.compile(
-    r"(?:.*_)?(?:APP|BASE|PUBLIC|SITE|FRONTEND|EXTERNAL|CALLBACK|WEBHOOK|REDIRECT|NEXTAUTH|ROOT)"
+    r"(?:.*_)?(?:APP|WEBAPP|BASE|PUBLIC|SITE|WEBSITE|FRONTEND|EXTERNAL|CALLBACK|WEBHOOK|REDIRECT|NEXTAUTH|ROOT)"
     r"_(?:URL|URI)|NEXTAUTH_URL"
 )
 
@@ -129,7 +134,7 @@ def is_elsewhere(text: str) -> bool:
 def placeholder(name: str, text: str) -> str:
     """Why a value is one that somebody was to replace; empty if it is none."""
     value = text.strip()
-    if _FREE.fullmatch(name):
+    if _FREE.fullmatch(name) or len(value) > _LONGEST:
         return ""
     if _PLACEHOLDER.fullmatch(value):
         return "a placeholder"
