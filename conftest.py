@@ -15,6 +15,7 @@ import pytest
 FIXTURES = {
     "alerting": ("running", "policy", "replayed", "trips", "paged"),
     "backup": ("restore_of",),
+    "configuration": ("declared_of", "running_of"),
     "deployment": ("drill_safety", "drill_of"),
     "grafana": ("opened", "grafana_client"),
     "guardian": ("guardian",),

@@ -15,6 +15,7 @@ NAMES: Final = (
     "scaling",
     "manifests",
     "performance",
+    "configuration",
     "signoff",
 )
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from readiness.areas.alerting import config as alerting
     from readiness.areas.backup import config as backup
+    from readiness.areas.configuration import config as configuration
     from readiness.areas.database import config as database
     from readiness.areas.deployment import config as deployment
     from readiness.areas.manifests import config as manifests
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     class Config(
         alerting.Config,
         backup.Config,
+        configuration.Config,
         database.Config,
         deployment.Config,
         manifests.Config,

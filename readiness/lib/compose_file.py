@@ -15,6 +15,7 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from readiness.lib import shell, yaml_reader
 from readiness.lib.durations import compose_seconds
+from readiness.lib.env_files import EnvFile, Unset, of_compose
 from readiness.lib.text import clean
 from readiness.lib.yaml_reader import BrokenYaml, Scalars
 
@@ -26,7 +27,6 @@ _DEEPEST: Final = 20
 _NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*"
 _START: Final = re.compile(rf"\$(?:(?P<escaped>\$)|(?P<plain>{_NAME})|(?P<braced>\{{))")
 _BRACED: Final = re.compile(rf"(?P<name>{_NAME})(?P<how>:?[-?+])?")
-_LINE: Final = re.compile(rf"\s*(?:export\s+)?(?P<name>{_NAME}(?:[.-]\w+)*)\s*[=:]\s?(?P<value>.*)")
 TRUE: Final = frozenset({"true", "1", "t", "y", "yes", "on"})
 """The texts that compose reads as true: `toBoolean` in the loader of compose-go."""
 # The defaults of the engine, if the file has no value or 0.
@@ -34,6 +34,11 @@ _INTERVAL_S: Final = 30.0
 _RETRIES: Final = 3
 # A list that replaces the one of an earlier file instead of adding to it.
 _REPLACED: Final = frozenset({"command", "entrypoint", "test"})
+
+
+def _blank(_: str) -> str:
+    """Nothing, as with compose, which only warns."""
+    return ""
 
 
 class UnreadableError(ValueError):
@@ -60,27 +65,30 @@ class _Reset:
     """Removes the value of an earlier file."""
 
 
-def read(paths: Sequence[Path], more: Mapping[str, str] | None = None) -> dict[str, Any]:
+def read(
+    paths: Sequence[Path], more: Mapping[str, str] | None = None, unset: Unset = _blank
+) -> dict[str, Any]:
     """The project that some files make together, the later ones over the earlier ones.
 
     Args:
         paths: the files.
         more: variables beside those of the environment and of `.env`.
+        unset: gives another text for variables that are not set.
 
     Raises:
         RequiredError: a variable must be set, and is not.
         UnreadableError: compose would refuse them, or a part of it is elsewhere.
         BrokenYaml: one cannot be parsed.
     """
-    return _Project({**(more or {}), **_environment(paths[0].parent)}).read(paths)
+    return _Project({**(more or {}), **environment(paths[0].parent)}, unset).read(paths)
 
 
 def profiles(folder: Path) -> list[str]:
     """The profiles that `COMPOSE_PROFILES` turns on, of the environment or `.env`."""
-    return [one for one in _environment(folder).get("COMPOSE_PROFILES", "").split(",") if one]
+    return [one for one in environment(folder).get("COMPOSE_PROFILES", "").split(",") if one]
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path) -> dict[str, str]:
     """The variables of `.env`; those of the process come first, as with compose."""
     return env_file(folder / ".env") | dict(os.environ)
 
@@ -91,24 +99,21 @@ def env_file(path: Path) -> dict[str, str]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return {}
-    found: dict[str, str] = {}
-    for line in text.splitlines():
-        said = _LINE.fullmatch(line)
-        if said is None or line.lstrip().startswith("#"):
-            continue
-        value = said["value"].strip()
-        if value[:1] in {"'", '"'}:
-            quote = value[0]
-            end = value.find(quote, 1)
-            inner = value[1:end] if end > 0 else value[1:]
-            found[said["name"]] = inner if quote == "'" else interpolated(inner, found)
-        else:
-            found[said["name"]] = interpolated(re.split(r"\s#", value)[0].strip(), found)
-    return found
+    return assignments(text, os.environ).values
 
 
-def interpolated(text: str, variables: Mapping[str, str]) -> str:
+def assignments(text: str, outer: Mapping[str, str]) -> EnvFile:
+    """The content of an env file; variables come from `outer`, then from the file itself."""
+    return of_compose(text, outer, interpolated)
+
+
+def interpolated(text: str, variables: Mapping[str, str], unset: Unset = _blank) -> str:
     """A text with its variables replaced; one that is not set is empty, as with compose.
+
+    Args:
+        text: the text.
+        variables: those that are set.
+        unset: gives another text for those that are not.
 
     Raises:
         UnreadableError: a required variable is not set, or the text is not valid.
@@ -119,10 +124,11 @@ def interpolated(text: str, variables: Mapping[str, str]) -> str:
         if found["escaped"]:
             out += "$"
         elif found["plain"]:
-            out += variables.get(found["plain"], "")
+            name = found["plain"]
+            out += variables[name] if name in variables else unset(name)
         else:
             end = _closing(text, at)
-            out, at = out + _braced(text[at:end], variables), end + 1
+            out, at = out + _braced(text[at:end], variables, unset), end + 1
     return out + text[at:]
 
 
@@ -138,7 +144,7 @@ def _closing(text: str, start: int) -> int:
     raise UnreadableError("a variable has no closing brace")
 
 
-def _braced(text: str, variables: Mapping[str, str]) -> str:
+def _braced(text: str, variables: Mapping[str, str], unset: Unset) -> str:
     """`NAME`, `NAME:-default`, `NAME-default`, `NAME:?error`, `NAME?error`, `NAME:+other`."""
     found = _BRACED.match(text)
     if found is None or (found["how"] is None and found.end() != len(text)):
@@ -148,13 +154,13 @@ def _braced(text: str, variables: Mapping[str, str]) -> str:
     given = bool(value) if how.startswith(":") else value is not None
     match how[-1:]:
         case "-":
-            return value or "" if given else interpolated(rest, variables)
+            return value or "" if given else interpolated(rest, variables, unset)
         case "+":
-            return interpolated(rest, variables) if given else ""
+            return interpolated(rest, variables, unset) if given else ""
         case "?" if not given:
             raise RequiredError(name)
         case _:
-            return value or ""
+            return unset(name) if value is None else value
 
 
 @dataclass(slots=True)
@@ -163,10 +169,12 @@ class _Project:
 
     Attributes:
         variables: those of the environment.
+        unset: what becomes of others.
         open_files: what is being included or extended, to find a cycle.
     """
 
     variables: Mapping[str, str]
+    unset: Unset
     open_files: list[str] = field(default_factory=list)
 
     def read(self, paths: Sequence[Path]) -> dict[str, Any]:
@@ -206,7 +214,7 @@ class _Project:
     def _filled(self, value: Any) -> Any:
         match value:
             case str():
-                return interpolated(value, self.variables)
+                return interpolated(value, self.variables, self.unset)
             case dict():
                 return {key: self._filled(item) for key, item in value.items()}
             case list():
@@ -225,9 +233,10 @@ class _Project:
             if missing is not None:
                 raise UnreadableError(f"it includes other files: {clean(missing.name)} is missing")
             with _Opened(self.open_files, str(files[0])):
-                folder = path.parent / str(words.get("project_directory") or files[0].parent)
-                own = _environment(folder) | dict(self.variables)
-                yield _Project(own, self.open_files).read(files)
+                named = words.get("project_directory")
+                folder = path.parent / str(named) if named else files[0].parent
+                own = environment(folder) | dict(self.variables)
+                yield _located(_Project(own, self.unset, self.open_files).read(files), folder)
 
     def _extended(self, service: Any, services: Mapping[str, Any], path: Path) -> Any:
         """A service over the one that it extends."""
@@ -246,6 +255,7 @@ class _Project:
             if name not in known:
                 raise UnreadableError(f"a service extends {clean(name)}, which does not exist")
             base = self._extended(known[name] or {}, known, place)
+            base = _service_located(base, place.parent) if file else base
         own = {key: value for key, value in service.items() if key != "extends"}
         found = _merged({"": base}, {"": own})[""]
         return {key: value for key, value in found.items() if key != "extends"}
@@ -265,6 +275,33 @@ class _Opened:
 
     def __exit__(self, *_: object) -> None:
         self.names.pop()
+
+
+def _located(project: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """An included project whose env files and secrets are named from the current folder."""
+    services, secrets = project.get("services"), project.get("secrets")
+    if isinstance(services, dict):
+        located = {name: _service_located(one, folder) for name, one in services.items()}
+        project = {**project, "services": located}
+    if isinstance(secrets, dict):
+        files = {name: _file_located(one, "file", folder) for name, one in secrets.items()}
+        project = {**project, "secrets": files}
+    return project
+
+
+def _service_located(service: Any, folder: Path) -> Any:
+    if not isinstance(service, dict) or "env_file" not in service:
+        return service
+    files = (
+        {"path": one} if isinstance(one, str) else one for one in _several(service["env_file"])
+    )
+    return {**service, "env_file": [_file_located(one, "path", folder) for one in files]}
+
+
+def _file_located(described: Any, key: str, folder: Path) -> Any:
+    if not isinstance(described, dict) or not isinstance(described.get(key), str):
+        return described
+    return {**described, key: str((folder / described[key]).absolute())}
 
 
 def parsed(text: str) -> object:
@@ -343,6 +380,10 @@ def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
 def _over(key: str, old: Any, new: Any) -> Any:
     if key == "depends_on" and (isinstance(old, dict) or isinstance(new, dict)):
         old, new = _named(old), _named(new)
+    if key == "environment":
+        return {**(_assigned(old) or {}), **(_assigned(new) or {})}
+    if key == "env_file" and old and new:
+        old, new = _several(old), _several(new)
     if isinstance(old, dict) and isinstance(new, dict):
         return _merged(old, new)
     if isinstance(old, list) and isinstance(new, list) and key not in _REPLACED:
@@ -354,6 +395,18 @@ def _named(depends_on: Any) -> Any:
     if not isinstance(depends_on, list):
         return depends_on
     return {str(name): {"condition": "service_started"} for name in depends_on}
+
+
+def _assigned(environment: Any) -> Any:
+    """A list of `KEY=value` and `KEY` as a mapping: compose merges both forms by the names."""
+    if not isinstance(environment, list):
+        return environment
+    pairs = [str(one).partition("=") for one in environment]
+    return {name: value if sign else None for name, sign, value in pairs}
+
+
+def _several(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
 
 
 def _cleaned(value: Any) -> Any:

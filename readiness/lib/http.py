@@ -29,6 +29,7 @@ _CLOSE_TIMEOUT_S: Final = 1.0
 _LAST_PORT: Final = 65535
 _FIRST_ERROR: Final = 400
 _EXCERPT: Final = 300
+_LONGEST_HEADER: Final = 8192
 # X509_V_ERR_CERT_HAS_EXPIRED and X509_V_ERR_HOSTNAME_MISMATCH of OpenSSL.
 _EXPIRED: Final = 10
 _OTHER_NAME: Final = 62
@@ -198,7 +199,11 @@ class Session:
             date=clean(response.headers.get("date", "")),
             body=body,
             elapsed_ms=(time.perf_counter() - started) * 1000,
-            headers={name.lower(): clean(text) for name, text in response.headers.items()},
+            headers={
+                # A list of links is long, and a piece of it is not valid.
+                name.lower(): clean(text, _LONGEST_HEADER)
+                for name, text in response.headers.items()
+            },
         )
 
     async def _close(self) -> None:

@@ -14,6 +14,7 @@ from readiness.areas.alerting.reference.levers import AlertingLevers
 from readiness.areas.backup.reference import levers
 from readiness.areas.backup.reference.levers import BackupLevers, backup_levers
 from readiness.areas.backup.reference.wal_archive import ArchiveLevers, archive_levers
+from readiness.areas.configuration.reference.levers import ConfigurationLevers
 from readiness.areas.database.reference.health_levers import HealthLevers
 from readiness.areas.database.reference.statistics_levers import StatisticsLevers
 from readiness.areas.database.reference.timescale import TimescaleLevers
@@ -44,6 +45,7 @@ class Levers(
     HealthLevers,
     SchemaLevers,
     StatisticsLevers,
+    ConfigurationLevers,
     FleetLevers,
     ReleaseLevers,
     ScalingLevers,
@@ -62,6 +64,7 @@ class Levers(
         self._files = running.config.parent / manifests.FOLDER
         self._fleet = running.fleet
         self._released = running.released
+        self._configuration = running.configuration
         self._parts = running
 
     @property

@@ -5,6 +5,7 @@ Few machines have every part. Tables of an absent part are not written, and its 
 """
 
 import re
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -109,6 +110,7 @@ PARTS: Final = (
     Part("site"),
     Part("squawk"),
     Part(PARSER, checks=("manifests.dockerfile",)),
+    Part("git"),
     Part("meminfo", checks=("deployment.host-ready",)),
 )
 """All but PostgreSQL and the order service, which every reference system has."""
@@ -193,8 +195,15 @@ def absent_here(
         "promtool": no_promtool(),
         "squawk": _no_program(programs.SQUAWK),
         "meminfo": no_memory(),
+        "git": no_git(),
     }
     return {part: reason for part, reason in reasons.items() if reason}
+
+
+def no_git() -> str:
+    """Why files cannot be put into a repository on this machine; empty if they can."""
+    exists = shutil.which("git") is not None and not refused("git")
+    return "" if exists else "git is not on PATH: apt-get install git"
 
 
 def no_memory() -> str:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from readiness.areas.alerting.reference import canary
 from readiness.areas.backup.reference import vault
 from readiness.areas.backup.reference.backups import Backups, programs_for
+from readiness.areas.configuration.reference.target import Configured
 from readiness.areas.database.reference.parts import DatabaseParts
 from readiness.areas.database.reference.target import Around
 from readiness.areas.database.reference.timescale import Metrics
@@ -38,6 +39,7 @@ class Running(DatabaseParts):
         monitoring: Prometheus and the programs around it.
         metrics: the TimescaleDB server.
         released: the files around the release.
+        configuration: the folder of the files that configure the applications.
         migrations: the folder of the migrations, as in the shop's repository.
         manifest: the file with the expected schema.
         cluster: the folder of the Kubernetes manifests.
@@ -55,6 +57,7 @@ class Running(DatabaseParts):
     fleet: Fleet | None
     backups: Backups | None
     released: ReleaseFiles
+    configuration: Path
     migrations: Path
     manifest: Path
     cluster: Path
@@ -152,6 +155,11 @@ class Running(DatabaseParts):
             alertmanagers=stack.peers,
             inbox=stack.url("inbox"),
             pager=stack.url("pager"),
+            configured=Configured(
+                folder=self.configuration,
+                orders_pid=None if "meminfo" in self.absent else self.service.pid_file,
+                ci=stack.url("ci_server"),
+            ),
             listener=stack.listener,
             backups=self.backups,
             coverage=f"Reference system: {coverage(self.absent)}",

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from readiness.areas.alerting.reference import canary
 from readiness.areas.alerting.reference.levers import CONFIG, SLACK_URL_FILE
+from readiness.areas.configuration.reference import ci_server
 from readiness.areas.monitoring.reference import error_tracker, grafana, watched
 from readiness.areas.monitoring.reference.watched import (
     DASHBOARD,
@@ -40,7 +41,8 @@ _JOBS: Final = {
 
 
 def _secrets() -> dict[str, str]:
-    made = {name: token_hex(16) for name in (grafana.TOKEN, error_tracker.KEY, error_tracker.TOKEN)}
+    names = (grafana.TOKEN, error_tracker.KEY, error_tracker.TOKEN, ci_server.TOKEN)
+    made = {name: token_hex(16) for name in names}
     for secret in made.values():
         register(secret)
     return made
@@ -53,9 +55,9 @@ class Monitoring:
     Attributes:
         running: the programs that run, by name: `prometheus`, `alertmanager`,
             `alertmanager_2`, `inbox`, `postgres_exporter`, `node_exporter`,
-            `blackbox_exporter`, `grafana`, `error_tracker`, `site`, `pager`.
+            `blackbox_exporter`, `grafana`, `error_tracker`, `site`, `pager`, `ci_server`.
         absent: why each of the others does not run.
-        secrets: the tokens of our replacements for Grafana and Sentry, by variable.
+        secrets: the tokens of our replacements for Grafana, Sentry and GitHub, by variable.
         listener: the port on which checks observe how Alertmanager retries.
     """
 
@@ -85,6 +87,7 @@ class Monitoring:
         )  # fmt: skip
         self._start_own("alerting", "pager", _PORT, self.running["inbox"].url)
         self._start_own("monitoring", "error_tracker", _PORT, environ=self.secrets)
+        self._start_own("configuration", "ci_server", _PORT, environ=self.secrets)
         self._start_site()
         self._start_alertmanagers()
         self._start("node_exporter", programs.NODE_EXPORTER, _listen, ready="/")

@@ -19,6 +19,7 @@ from readiness.areas.backup.reference.backups import (
     programs_for,
 )
 from readiness.areas.backup.reference.wal_archive import WalArchive
+from readiness.areas.configuration.reference import levers as configuration
 from readiness.areas.database.reference import past
 from readiness.areas.database.reference.parts import Pooler, start_pooler, start_standby
 from readiness.areas.database.reference.timescale import PART as TIMESCALE
@@ -263,6 +264,7 @@ class Starter:
             fleet=_there(beside.fleet),
             backups=backups,
             released=levers.make(self._folder, self._release, _copies(backups)),
+            configuration=configuration.make(self._folder, self._variables(shop)),
             migrations=database.copy_files(self._folder),
             manifest=database.save_manifest(shop.monitor, self._folder),
             cluster=copy_manifests(self._folder),
@@ -300,16 +302,22 @@ class Starter:
             self._guardian,
             "/health/ready",
             {
-                "SERVICE_VERSION": self._release,
-                "SERVICE_ENVIRONMENT": ENVIRONMENT,
+                **self._variables(shop),
                 "SERVICE_BEHAVIOUR": str(self._folder / _BEHAVIOUR),
                 "SERVICE_STATEMENTS": str(self._folder / past.FILE),
-                "DATABASE_URL": shop.app,
-                "ADMIN_TOKEN": self._secrets["REFERENCE_ADMIN_TOKEN"],
-                "CRON_SECRET": self._secrets["REFERENCE_CRON_SECRET"],
                 "PROMETHEUS_MULTIPROC_DIR": str(self._memory_folder()),
             },
         )
+
+    def _variables(self, shop: Shop) -> dict[str, str]:
+        """What configures the service."""
+        return {
+            "SERVICE_VERSION": self._release,
+            "SERVICE_ENVIRONMENT": ENVIRONMENT,
+            "DATABASE_URL": shop.app,
+            "ADMIN_TOKEN": self._secrets["REFERENCE_ADMIN_TOKEN"],
+            "CRON_SECRET": self._secrets["REFERENCE_CRON_SECRET"],
+        }
 
     def _deploy(self, server: Server) -> Fleet | str:
         folder = self._folder / FLEET

@@ -9,6 +9,7 @@ from typing import Final
 
 from readiness.areas.alerting.reference.target import alerting, own_engine, rules
 from readiness.areas.backup.reference.backups import Backups, backup
+from readiness.areas.configuration.reference.target import Configured, configuration
 from readiness.areas.database.reference.target import Around, database, timescale
 from readiness.areas.deployment.reference.levers import ReleaseFiles
 from readiness.areas.deployment.reference.target import alone, before, deployment
@@ -40,6 +41,7 @@ class Facts:
         alertmanagers: addresses of all peers.
         inbox: address of our replacement for the vendors.
         pager: address of the application's own alert engine.
+        configured: what configures its applications.
         listener: port on which checks observe how Alertmanager retries.
         lacking: the checks that do not apply without an absent part, each with the reason.
         coverage: which parts the system has.
@@ -58,6 +60,7 @@ class Facts:
     alertmanagers: list[str]
     inbox: str | None
     pager: str | None
+    configured: Configured
     listener: int
     backups: Backups | None
     lacking: Mapping[str, str] = field(default_factory=dict)
@@ -87,6 +90,7 @@ def readiness_toml(facts: Facts) -> str:
         scaling(facts.cluster),
         live(facts.fleet) if facts.fleet else "",
         manifests(facts.cluster.parent),
+        configuration(facts.configured),
         _PERFORMANCE.replace("@ROWS@", str(_ROWS)).replace("@BODY@", _body()),
         _SIGNOFFS.format(
             release=facts.release,

@@ -152,7 +152,7 @@ class Daemon:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._pid_file().write_text(str(self.process.pid))
+        self.pid_file.write_text(str(self.process.pid))
         try:
             self._token = self.guardian.kill(self.process.pid, self.ended_by)
         except ReadinessError:  # we are being stopped
@@ -160,7 +160,9 @@ class Daemon:
             self.process.wait(_STOP_TIMEOUT_S)
             raise
 
-    def _pid_file(self) -> Path:
+    @property
+    def pid_file(self) -> Path:
+        """The file with its process id."""
         return self.folder / f"{self.name}.pid"
 
     def _log(self) -> Path:

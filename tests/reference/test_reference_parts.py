@@ -12,6 +12,8 @@ from click.testing import CliRunner
 
 from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.backup.reference.wal_archive import WalArchive
+from readiness.areas.configuration.reference import ci_server
+from readiness.areas.configuration.reference.target import Configured
 from readiness.areas.database.reference.target import Around
 from readiness.areas.deployment.reference.levers import ReleaseFiles
 from readiness.areas.monitoring.reference import error_tracker, grafana
@@ -56,6 +58,7 @@ ENVIRON = {
     "REFERENCE_TRACKER_DSN": "http://a-long-key@127.0.0.1:9/1",
     grafana.TOKEN: "a-long-token",
     error_tracker.TOKEN: "another-long-token",
+    ci_server.TOKEN: "a-third-long-token",
 }
 Lacking = Callable[..., tuple[Config, dict[str, str]]]
 
@@ -96,6 +99,7 @@ def facts(folder: Path, absent: Collection[str]) -> Facts:
         alertmanagers=[] if "alertmanager" in absent else [HERE, "http://127.0.0.1:10"],
         inbox=HERE,
         pager=HERE,
+        configured=Configured(folder / "configuration", folder / "service.pid", HERE),
         listener=9,
         backups=None if "backup" in absent else backups,
     )
@@ -141,9 +145,9 @@ def test_without_a_part_each_check_has_a_subject_or_that_reason(
     config, found = lacking(part.name)
     assert unexplained(config, found) == set()
     assert set(found.values()) <= {f"there is no {part.name} here"}
-    # Without pg_amcheck the agreed level of the restore is a lower one; without squawk the checks
-    # of migrations judge the rest.
-    merged = {"node_exporter", "pg_amcheck", "pooler", "postgres_exporter", "site", "squawk"}
+    # Without pg_amcheck the agreed level of the restore is a lower one; without git a fault is not
+    # tried; without squawk the checks of migrations judge the rest.
+    merged = {"node_exporter", "pg_amcheck", "pooler", "postgres_exporter", "site", "squawk", "git"}
     assert found or part.name in merged
 
 

@@ -1,4 +1,4 @@
-"""Reads live objects with kubectl; changes nothing, and never reads a Secret."""
+"""Reads live objects with kubectl; changes nothing, and never reads the value of a Secret."""
 
 import json
 import re
@@ -28,6 +28,15 @@ _FAILURES: Final[Sequence[tuple[str, type[CouldNotMeasure], str]]] = (
         "check that the cluster is reachable: kubectl cluster-info",
     ),
 )
+
+
+# A line for each Secret, and one for each of its keys with the length of the value.
+_KEYS: Final = (
+    '{{range .items}}{{$name := .metadata.name}}{{$name}}{{"\\n"}}'
+    '{{range $key, $value := .data}}{{$name}}{{"\\t"}}{{$key}}{{"\\t"}}{{len $value}}{{"\\n"}}'
+    "{{end}}{{end}}"
+)
+_KEY_WORDS: Final = 3
 
 
 class Cluster(Model):
@@ -111,6 +120,25 @@ class Kubectl:
         found = documents(text, "kubectl get") if text.strip() else []
         if any(not one.is_live for one in found):
             raise NoData("kubectl get printed objects without a uid, which are not live")
+        return found
+
+    def secret_keys(self) -> dict[str, dict[str, int]]:
+        """The Secrets of the namespace: for each key the length of its value, in base64.
+
+        kubectl prints no value: a template selects what leaves it.
+
+        Raises:
+            CouldNotMeasure: and its kinds, as `get`.
+        """
+        verb = "list the keys of secrets"
+        words = ["get", "secrets", f"--namespace={self._cluster.namespace}"]
+        answer = self._good(self._ask(verb, [*words, f"--output=go-template={_KEYS}"]), verb)
+        found: dict[str, dict[str, int]] = {}
+        for line in answer.output.splitlines():
+            words = line.split("\t")
+            keys = found.setdefault(words[0], {})
+            if len(words) == _KEY_WORDS and words[2].isdigit():
+                keys[words[1]] = int(words[2])
         return found
 
     def _ask(self, verb: str, words: Sequence[str]) -> Answer:

@@ -1,0 +1,1 @@
+"""Measures configuration: environments, secrets, what runs, the jobs of a commit."""
