@@ -14,6 +14,7 @@ NAMES: Final = (
     "deployment",
     "scaling",
     "performance",
+    "security",
     "signoff",
 )
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from readiness.areas.performance import config as performance
     from readiness.areas.scaling import config as scaling
     from readiness.areas.schema import config as schema
+    from readiness.areas.security import config as security
 
     class Database(alerting.Database, database.Database, schema.Database):
         """A PostgreSQL database, with what all areas expect of it."""
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
         performance.Config,
         scaling.Config,
         schema.Config,
+        security.Config,
     ):
         """The whole of `readiness.toml`."""
 
