@@ -22,6 +22,8 @@ from readiness.areas.monitoring.reference.levers import MonitoringLevers
 from readiness.areas.performance.reference import LOADED_BY_K6, run_before, summary_of_k6
 from readiness.areas.scaling.reference.target import ScalingLevers
 from readiness.areas.schema.reference.levers import SchemaLevers
+from readiness.areas.security.reference.edge import EdgeLevers
+from readiness.areas.security.reference.target import AuditLevers
 from readiness.config.loading import load
 from readiness.model.errors import ReferenceSystemError
 from readiness.reference import drill
@@ -47,6 +49,8 @@ class Levers(
     ScalingLevers,
     MonitoringLevers,
     AlertingLevers,
+    EdgeLevers,
+    AuditLevers,
 ):
     """Everything that can be broken. Every method returns a context manager; they may be nested."""
 
@@ -58,6 +62,8 @@ class Levers(
         self._manifests = running.cluster
         self._fleet = running.fleet
         self._released = running.released
+        self._edge = running.edge
+        self._audited = running.audited
         self._parts = running
 
     @property

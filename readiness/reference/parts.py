@@ -17,6 +17,7 @@ from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.database.probes.server import Release, newest_minor, supported_until
 from readiness.areas.database.reference.timescale import PART as TIMESCALE
 from readiness.areas.deployment.probes.host import MEMINFO
+from readiness.areas.security.reference.edge import PART as EDGE
 from readiness.config.base.tables import Config
 from readiness.config.subjects import declared_in, subjects
 from readiness.model.check import CheckSpec
@@ -84,6 +85,7 @@ PARTS: Final = (
             "[scaling.NAME] live",
         ),
     ),
+    Part(EDGE, tables=("[security.sites.",)),
     Part(TIMESCALE, tables=("[databases.NAME] timescale", "[databases.NAME.timescale")),
     Part(
         "prometheus",

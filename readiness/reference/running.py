@@ -16,6 +16,8 @@ from readiness.areas.deployment.reference.levers import ReleaseFiles
 from readiness.areas.monitoring.reference import error_tracker
 from readiness.areas.monitoring.reference import target as target_monitoring
 from readiness.areas.schema.reference import target as target_schema
+from readiness.areas.security.reference.edge import Edge
+from readiness.areas.security.reference.target import Audited
 from readiness.config.loading import load
 from readiness.reference import drill, target
 from readiness.reference.parts import coverage, not_applicable
@@ -38,6 +40,8 @@ class Running(DatabaseParts):
         monitoring: Prometheus and the programs around it.
         metrics: the TimescaleDB server.
         released: the files around the release.
+        edge: nginx in front of the service.
+        audited: the report about its dependencies.
         migrations: the folder of the migrations, as in the shop's repository.
         manifest: the file with the expected schema.
         cluster: the folder of the Kubernetes manifests.
@@ -55,6 +59,8 @@ class Running(DatabaseParts):
     fleet: Fleet | None
     backups: Backups | None
     released: ReleaseFiles
+    edge: Edge | None
+    audited: Audited
     migrations: Path
     manifest: Path
     cluster: Path
@@ -66,6 +72,8 @@ class Running(DatabaseParts):
         """Stop everything."""
         for daemon in (self.service, *self.monitoring.running.values()):
             daemon.stop()
+        if self.edge:
+            self.edge.daemon.stop()
         if self.fleet:
             self.fleet.daemon.stop()
         if self.pooler:
@@ -149,6 +157,8 @@ class Running(DatabaseParts):
             metrics_history=self.metrics_history,
             fleet=self.fleet,
             released=self.released,
+            edge=self.edge,
+            audited=self.audited,
             alertmanagers=stack.peers,
             inbox=stack.url("inbox"),
             pager=stack.url("pager"),

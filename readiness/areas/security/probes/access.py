@@ -47,7 +47,8 @@ class Attempt:
         """
         if self.answer.status in SUCCESSES:
             return True
-        if self.answer.status in _REFUSALS or self.answer.redirects_to_login:
+        refusals = _REFUSALS if self.kind == "none" else {400, *_REFUSALS}  # RFC 6750, 3.1
+        if self.answer.status in refusals or self.answer.redirects_to_login:
             return False
         raise NoData(
             f"answered {self.answer.status} with {self.shown}: neither opened nor refused",

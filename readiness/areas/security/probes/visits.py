@@ -6,7 +6,7 @@ hide the rest: it is judged on its own.
 
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -231,3 +231,24 @@ def banners(seen: Visit) -> Iterator[str]:
             text = answer.headers.get(name, "")
             if _VERSION.search(text):
                 yield f"{name}: {text}"
+
+
+def must_set(seen: Visit, wanted: Iterable[str], names: Collection[str]) -> None:
+    """Require that cookies were set.
+
+    Args:
+        seen: the visit.
+        wanted: names of the cookies.
+        names: those that were set.
+
+    Raises:
+        NoData: one was not, so that nothing is known of it.
+    """
+    missing = sorted(set(wanted) - set(names))
+    if missing:
+        raise NoData(
+            f"none of {len(seen.answers)} answers sets the cookie {', '.join(missing)}",
+            where=seen.site.url,
+            remedy=f"add the page that sets it to `paths` in [{seen.site.place}], as the login; or"
+            " correct `session_cookies`",
+        )
