@@ -157,7 +157,7 @@ class Running(DatabaseParts):
             metrics_history=self.metrics_history,
             fleet=self.fleet,
             released=self.released,
-            edge=self.edge,
+            front=self.edge.front if self.edge else None,
             audited=self.audited,
             alertmanagers=stack.peers,
             inbox=stack.url("inbox"),

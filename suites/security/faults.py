@@ -19,6 +19,7 @@ _CORS: Final = "security.cors[shop]"
 _PAGES: Final = "security.protected-pages[shop]"
 _JOBS: Final = "security.protected-jobs[shop]"
 _PRIVATE: Final = "security.private-answers[shop]"
+_HITS: Final = "security.cache-hits[shop]"
 _RATE: Final = "security.rate-limit[shop]"
 _BODY: Final = "security.body-limit[shop]"
 _AUDIT: Final = "security.dependencies[service]"
@@ -300,6 +301,12 @@ private_page_is_cached = _edited(
     "The edge keeps the page for administrators, and shows it to everybody",
     {_PRIVATE: {"served"}},
     (_ADMIN, f"{_ADMIN}\n            proxy_cache shared; proxy_cache_valid 200 1s;"),
+)
+cache_keeps_nothing = _edited(
+    "cache_keeps_nothing",
+    "The cache is passed by: somebody turned it off to look for an error",
+    {_HITS: {"hit"}},
+    ("proxy_cache_valid 200 5s;", "proxy_cache_valid 200 5s; proxy_cache_bypass 1;"),
 )
 rate_limit_is_off = _edited(
     "rate_limit_is_off",

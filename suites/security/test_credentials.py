@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from readiness import Evidence, check
-from readiness.areas.security.config import Job, Protected, Site
+from readiness.areas.security.config import Protected, ScheduledJob, Site
 from readiness.areas.security.judging import none_of
-from readiness.areas.security.probes import access
-from readiness.areas.security.probes.access import Stored
+from readiness.areas.security.probes import access, caches
+from readiness.areas.security.probes.caches import Stored
 from readiness.areas.security.probes.visits import trusting
 
 _KINDS = {
@@ -70,7 +70,7 @@ def test_protected_jobs(site: Site, evidence: Evidence) -> None:
     _judge_doors(site, list(site.jobs.values()), evidence)
 
 
-def _judge_doors(site: Site, doors: Sequence[Protected | Job], evidence: Evidence) -> None:
+def _judge_doors(site: Site, doors: Sequence[Protected | ScheduledJob], evidence: Evidence) -> None:
     opened: dict[str, list[str]] = {kind: [] for kind in _KINDS}
     for door in doors:
         with evidence.attempt():
@@ -78,7 +78,7 @@ def _judge_doors(site: Site, doors: Sequence[Protected | Job], evidence: Evidenc
                 if attempt.opened:
                     words = f"{door.path} answers {attempt.answer.status} to {attempt.shown}"
                     opened[attempt.kind].append(words)
-                    if isinstance(door, Job):
+                    if isinstance(door, ScheduledJob):
                         break  # it has run once too often already
     for kind, words in _KINDS.items():
         source = f"requests of {site.url}"
@@ -108,7 +108,7 @@ def test_private_answers(site: Site, evidence: Evidence) -> None:
     found: list[Stored] = []
     for page in site.opened:
         with evidence.attempt():
-            found.append(access.stored(site, page))
+            found.append(caches.stored(site, page))
     if not found:
         return
     source = f"GET {site.url}: cache-control"

@@ -8,6 +8,7 @@ from readiness.areas.security import headers
 from readiness.areas.security.config import Site
 from readiness.areas.security.judging import none_of, which
 from readiness.areas.security.probes import access, tls, visits
+from readiness.areas.security.probes.tls import Certificate
 from readiness.areas.security.probes.visits import Plain, Visit
 from readiness.lib.text import clean
 from readiness.model.evidence import NotApplicable
@@ -66,9 +67,7 @@ def test_certificate(site: Site, evidence: Evidence) -> None:
         "days",
         Measurement("days until the certificate ends", days, "d", source),
         at_least(site.certificate_min_days, site.deciding("certificate_min_days")),
-        says=f"The certificate of {site.host} ends in {days:.1f} d"
-        if found.has_begun
-        else f"The certificate of {site.host} is not valid yet",
+        says=f"The certificate of {site.host} {_ends(found)}",
     )
     weakness = found.weakness
     evidence.judge(
@@ -77,6 +76,13 @@ def test_certificate(site: Site, evidence: Evidence) -> None:
         equal_to("long enough"),
         says=f"The key of the certificate is weak: {weakness}",
     )
+
+
+def _ends(found: Certificate) -> str:
+    if not found.has_begun:
+        return "is not valid yet"
+    days = found.days
+    return f"ends in {days:.1f} d" if days >= 0 else f"ended {-days:.1f} d ago"
 
 
 @check(
@@ -345,18 +351,21 @@ Each cookie in `session_cookies` must be set by one of `paths`, as the page of t
 def test_cookies(site: Site, visit_of: VisitOf, evidence: Evidence) -> None:
     """Of all cookies Secure is judged, of session cookies the rest; no value is recorded."""
     seen = visit_of(site)
-    cookies = {c for answer in seen.answers for c in headers.cookies(answer)}
+    cookies = list(dict.fromkeys(c for answer in seen.answers for c in headers.cookies(answer)))
     sessions = [c for c in cookies if c.name in site.session_cookies]
     visits.must_set(seen, site.session_cookies, {c.name for c in sessions})
     source = f"GET {site.url}: set-cookie"
-    for key, name, judged, wrong in (
-        ("secure", "cookies lack Secure", cookies, lambda c: not c.secure),
-        ("http-only", "session cookies lack HttpOnly", sessions, lambda c: not c.http_only),
-        ("same-site", "session cookies are sent by other sites", sessions,
-         lambda c: c.same_site not in {"lax", "strict"}),
-    ):  # fmt: skip
-        names = sorted({c.name for c in judged if wrong(c)})
-        none_of(evidence, key, name, names, len(judged), source)
+    exposed = [c.name for c in cookies if not c.secure]
+    none_of(evidence, "secure", "cookies lack Secure", exposed, len(cookies), source)
+    readable = [c.name for c in sessions if not c.http_only]
+    none_of(
+        evidence, "http-only", "session cookies lack HttpOnly", readable, len(sessions), source
+    )  # fmt: skip
+    foreign = [c.name for c in sessions if c.same_site not in {"lax", "strict"}]
+    none_of(
+        evidence, "same-site", "session cookies are sent by other sites", foreign, len(sessions),
+        source,
+    )  # fmt: skip
 
 
 @check(

@@ -17,6 +17,7 @@ from readiness.areas.deployment.reference.levers import ReleaseFiles
 from readiness.areas.monitoring.reference import error_tracker, grafana
 from readiness.areas.monitoring.reference.target import Watch
 from readiness.areas.schema.reference.target import Facts as SchemaFacts
+from readiness.areas.security.reference.target import Audited, Front
 from readiness.cli.main import main
 from readiness.config.loading import load
 from readiness.config.models import Config
@@ -56,6 +57,7 @@ ENVIRON = {
     "REFERENCE_TRACKER_DSN": "http://a-long-key@127.0.0.1:9/1",
     grafana.TOKEN: "a-long-token",
     error_tracker.TOKEN: "another-long-token",
+    "REFERENCE_ADMIN_TOKEN": "a-third-long-token",
 }
 Lacking = Callable[..., tuple[Config, dict[str, str]]]
 
@@ -92,6 +94,8 @@ def facts(folder: Path, absent: Collection[str]) -> Facts:
         history=folder / "shop.history",
         metrics_history=None if "timescale" in absent else folder / "metrics.history",
         fleet=None if "fleet" in absent else Fleet(HERE, "1.5.0", daemon, folder / "behaviour"),
+        front=None if "edge" in absent else Front("https://127.0.0.1:9", HERE, folder / "ca.pem"),
+        audited=Audited(folder / "audit.json", folder / "audit.commit", "c41e8ab"),
         released=ReleaseFiles(folder / "release", has_database="backup" not in absent),
         alertmanagers=[] if "alertmanager" in absent else [HERE, "http://127.0.0.1:10"],
         inbox=HERE,

@@ -48,7 +48,7 @@ class Protected(Named):
     )
 
 
-class Job(Named):
+class ScheduledJob(Named):
     """A job that a scheduler starts by a request, `[security.sites.NAME.jobs.NAME]`.
 
     It is requested with credentials that it must refuse, and never with the right ones.
@@ -135,7 +135,7 @@ class Site(Named):
     pages: Annotated[dict[Name, Protected], Field(min_length=1)] = Field(
         default={}, description="pages that need credentials, as [security.sites.NAME.pages.NAME]"
     )
-    jobs: Annotated[dict[Name, Job], Field(min_length=1)] = Field(
+    jobs: Annotated[dict[Name, ScheduledJob], Field(min_length=1)] = Field(
         default={}, description="jobs of a scheduler, as [security.sites.NAME.jobs.NAME]"
     )
     rate_limit: RateLimit | None = Field(None, description="the agreed limit of requests")

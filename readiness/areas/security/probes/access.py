@@ -4,14 +4,13 @@ Wrong credentials include `undefined` and `null`: what a template makes of a var
 set, on the side of the server too, which then compares the two and opens.
 """
 
-import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.areas.security.config import Job, Protected, Site
-from readiness.areas.security.probes.visits import anonymous, trusting
+from readiness.areas.security.config import Protected, ScheduledJob, Site
+from readiness.areas.security.probes.visits import anonymous
 from readiness.lib.http import Answer, Session
 from readiness.lib.text import clean
 from readiness.model.errors import NoData
@@ -21,7 +20,6 @@ _REFUSALS: Final = {401, 403, 407}
 _BODY_BYTES: Final = 64 * 1024
 _UNSET: Final = ("undefined", "null", "None")
 FOREIGN: Final = "https://readiness-foreign.example"
-_PUBLIC: Final = re.compile(r"(?:^|,)\s*(?:public|s-maxage)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +56,13 @@ class Attempt:
         )
 
 
-def attempts(site: Site, door: Protected | Job) -> Iterator[Attempt]:
+def attempts(site: Site, door: Protected | ScheduledJob) -> Iterator[Attempt]:
     """Try it with no, empty, wrong and unset credentials; none of them is a secret.
 
     Raises:
         CouldNotMeasure: and its kinds, see `Session.request`.
     """
-    method = door.method if isinstance(door, Job) else "GET"
+    method = door.method if isinstance(door, ScheduledJob) else "GET"
     with anonymous(site) as session:
         for kind, value in _credentials(door):
             more = {} if value is None else {door.header.lower(): value}
@@ -76,7 +74,7 @@ def attempts(site: Site, door: Protected | Job) -> Iterator[Attempt]:
             )
 
 
-def _credentials(door: Protected | Job) -> Iterator[tuple[str, str | None]]:
+def _credentials(door: Protected | ScheduledJob) -> Iterator[tuple[str, str | None]]:
     yield "none", None
     yield "empty", door.scheme.strip()
     yield "wrong", f"{door.scheme}readiness-{secrets.token_hex(8)}"
@@ -102,42 +100,6 @@ def opens(site: Site, page: Protected, session: Session) -> Answer:
             " `header` and `scheme`",
         )
     return answer
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """Whether a cache may keep, or has kept, what a user saw.
-
-    Attributes:
-        path: the page.
-        policy: its Cache-Control for a user; empty without one.
-        shareable: whether that lets a shared cache keep it (RFC 9111, 3.5).
-        served: whether somebody without credentials then got the page.
-    """
-
-    path: str
-    policy: str
-    shareable: bool
-    served: bool
-
-
-def stored(site: Site, page: Protected) -> Stored:
-    """Open a page with its credentials, and then without.
-
-    Raises:
-        NoData: its credentials do not open it.
-        CouldNotMeasure: and its kinds; the certificate must be valid.
-    """
-    with trusting(site) as session:
-        own = opens(site, page, session)
-    with anonymous(site) as session:
-        after = _sent(session, "GET", own.url, {})
-    policy = own.headers.get("cache-control", "")
-    # A cookie does not keep a cache from storing; `Authorization` does unless it is overruled.
-    by_default = page.header.lower() != "authorization"
-    forbidden = re.search(r"(?:^|,)\s*(?:no-store|private)\b", policy, re.IGNORECASE)
-    shareable = not forbidden and (by_default or bool(_PUBLIC.search(policy)))
-    return Stored(page.path, policy, shareable, after.status in SUCCESSES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,8 @@ _HANDSHAKE: Final = 22
 _ALERT: Final = 21
 _SERVER_HELLO: Final = 2
 _PROTOCOL_VERSION: Final = 70
-_RECORD: Final = 5
+_HEAD_BYTES: Final = 5
+_HELLO_BYTES: Final = 6
 # OpenSSL: X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED, X509_V_ERR_EE_KEY_TOO_SMALL.
 _BY_DATE: Final = {9, 10}
 _BY_KEY: Final = 66
@@ -176,18 +177,18 @@ def protocols(site: Site) -> Protocols:
     """Offer each old protocol to the site.
 
     An alert "protocol version" is a refusal. Anything else could also mean that our offer is not
-    understood: then the same offer with TLS 1.2 must be accepted.
+    understood: then the same offer with TLS 1.2 must be, by being accepted or by that alert.
 
     Raises:
         Unreachable: it does not answer, or does not speak TLS.
-        NoData: a refusal proves nothing, as TLS 1.2 is not accepted either.
+        NoData: a refusal proves nothing, as the offer of TLS 1.2 is not understood either.
         TookTooLong: not in time.
     """
     said = {name: _offered(site, number) for name, number in OLD.items()}
     unclear = [name for name, answer in said.items() if answer == "unclear"]
-    if unclear and _offered(site, _MODERN) != "accepted":
+    if unclear and _offered(site, _MODERN) == "unclear":
         raise NoData(
-            f"does not accept our offer of TLS 1.2 either, so that its refusal of"
+            f"does not understand our offer of TLS 1.2 either, so that its refusal of"
             f" {', '.join(unclear)} proves nothing",
             where=site.url,
             remedy=f"look with another client: openssl s_client -connect {site.host}:{site.port}",
@@ -203,19 +204,13 @@ def _offered(site: Site, version: int) -> str:
     with _connected(site) as line:
         line.sendall(_client_hello(site.host, version))
         try:
-            kind, body = _record(line)
+            kind, body = _record(line, site)
         except (ConnectionError, TimeoutError, EOFError):
             return "unclear"
     if kind == _HANDSHAKE and body[:1] == bytes([_SERVER_HELLO]):
         chosen = int.from_bytes(body[4:6], "big")
         return "accepted" if chosen == version else "refused"
-    if kind == _ALERT:
-        return "refused" if body[1:2] == bytes([_PROTOCOL_VERSION]) else "unclear"
-    raise Unreachable(
-        "does not speak TLS",
-        where=site.url,
-        remedy=f"check host and port: openssl s_client -connect {site.host}:{site.port}",
-    )
+    return "refused" if body[1:2] == bytes([_PROTOCOL_VERSION]) else "unclear"
 
 
 def _client_hello(host: str, version: int) -> bytes:
@@ -245,11 +240,20 @@ def _sized(content: bytes, width: int) -> bytes:
     return len(content).to_bytes(width, "big") + content
 
 
-def _record(line: socket.socket) -> tuple[int, bytes]:
-    head = _exactly(line, _RECORD)
-    # Of a whole ServerHello the first bytes are enough; a long one is not read.
-    length = min(int.from_bytes(head[3:5], "big"), 64)
-    return head[0], _exactly(line, length)
+def _record(line: socket.socket, site: Site) -> tuple[int, bytes]:
+    """The type of a record, and its first bytes: of a ServerHello they are enough.
+
+    Raises:
+        Unreachable: it is neither a handshake nor an alert.
+    """
+    head = _exactly(line, _HEAD_BYTES)
+    if head[0] not in (_HANDSHAKE, _ALERT):
+        raise Unreachable(
+            "does not speak TLS",
+            where=site.url,
+            remedy=f"check host and port: openssl s_client -connect {site.host}:{site.port}",
+        )
+    return head[0], _exactly(line, min(int.from_bytes(head[3:5], "big"), _HELLO_BYTES))
 
 
 def _exactly(line: socket.socket, length: int) -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from readiness.areas.security.reference.authority import KEY, SITE, Authority
+from readiness.areas.security.reference.target import Front
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReferenceSystemError
 from readiness.servers import programs
@@ -39,7 +40,6 @@ class Edge:
     Attributes:
         folder: its files.
         daemon: nginx; it also answers on a port without TLS once it runs.
-        ca_file: the certificate of the root that its certificates lead to.
         config: the configuration that nginx reads.
     """
 
@@ -52,25 +52,21 @@ class Edge:
         self.folder = folder
         folder.mkdir()
         self.daemon = Daemon(PART, self._command, folder, guardian)
-        self.ca_file = folder / "ca.pem"
+        self._ca_file = folder / "ca.pem"
         self.config = folder / _CONFIG
         for place in _FOLDERS:
             (folder / place).mkdir(parents=True)
         for name, heading in _PAGES.items():
             page = f"<!doctype html><title>Shop</title>{heading}"
             (folder / name).write_text(page, encoding="utf-8")
-        self.ca_file.write_bytes(root.certificate)
+        self._ca_file.write_bytes(root.certificate)
         self.issue()
 
     @property
-    def url(self) -> str:
-        """Its address."""
-        return f"https://{ADDRESS}:{self._port}"
-
-    @property
-    def plain(self) -> str:
-        """Its address without TLS."""
-        return f"http://{ADDRESS}:{self._plain_port}"
+    def front(self) -> Front:
+        """How clients reach it."""
+        url, plain = f"https://{ADDRESS}:{self._port}", f"http://{ADDRESS}:{self._plain_port}"
+        return Front(url, plain, self._ca_file)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -165,14 +161,12 @@ class EdgeLevers:
     def _changed(self, edge: Edge) -> Iterator[None]:
         """Stopped at the beginning, to be started by the block; as before at the end."""
         with contextlib.ExitStack() as stack:
+            stack.callback(edge.daemon.start)  # the last step, once the files are as before
             for file in edge.files:
                 stack.enter_context(kept(file))
+            stack.callback(edge.daemon.stop)
             edge.daemon.stop()
-            try:
-                yield
-            finally:
-                edge.daemon.stop()
-        edge.daemon.start()
+            yield
 
     def _its_edge(self) -> Edge:
         if self._edge is None:

@@ -9,11 +9,19 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any, Final
 
-from readiness.areas.security.reference.edge import Edge
 from readiness.servers.files import kept, quoted, write_whole
 
 _REPORT: Final = "audit.json"
 _COMMIT: Final = "audit.commit"
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """The site: its address, the one without TLS, and the file with its authority."""
+
+    url: str
+    plain: str
+    ca_file: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +73,18 @@ class AuditLevers:
             yield
 
 
-def security(edge: Edge | None, audited: Audited) -> str:
+def security(front: Front | None, audited: Audited) -> str:
     """The tables [security.sites] and [security.dependencies], for the parts that run."""
     tables = _AUDIT.format(
         report=quoted(str(audited.report)),
         commit=audited.commit,
         commit_file=quoted(str(audited.commit_file)),
     )
-    if edge is None:
+    if front is None:
         return tables
-    return tables + _SITE.format(url=edge.url, plain=edge.plain, ca_file=quoted(str(edge.ca_file)))
+    return tables + _SITE.format(
+        url=front.url, plain=front.plain, ca_file=quoted(str(front.ca_file))
+    )
 
 
 _AUDIT: Final = """
@@ -102,6 +112,9 @@ secret = "${{REFERENCE_ADMIN_TOKEN}}"
 path = "/cron/expire-orders"
 header = "X-Cron-Secret"
 scheme = ""
+
+[security.sites.shop.cached.version]
+path = "/version"
 
 # 60 requests a minute, and 20 more at once.
 [security.sites.shop.rate_limit]
