@@ -28,6 +28,14 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
         yield running
 
 
+def hears(line: Line) -> None:
+    line.hear()
+
+
+def says_nothing(line: Line) -> None:
+    line.stopped.wait(30)
+
+
 def certificate(edge: Front, **keys: object) -> str:
     return judged("test_site", "test_certificate", edge.site(**keys))
 
@@ -54,7 +62,7 @@ def test_self_signed_certificate_is_trusted_where_it_is_declared(
     )  # fmt: skip
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem, key)
-    with raw_server(lambda line: line.hear() and None, context) as place:
+    with raw_server(hears, context) as place:
         site = Site.model_validate({"name": "own", "url": f"https://{place}", "ca_file": str(pem)})
         assert judged("test_site", "test_certificate", site) == ""
         site = site.model_copy(update={"ca_file": None})
@@ -147,7 +155,7 @@ def test_host_that_is_down_or_silent_is_an_error(probe: object) -> None:
         free = f"127.0.0.1:{taken.getsockname()[1]}"
     with pytest.raises(Unreachable, match="connection refused"):
         probe(at(free))
-    with raw_server(lambda line: line.stopped.wait(30) and None) as place:
+    with raw_server(says_nothing) as place:
         with pytest.raises(CouldNotMeasure) as silent:
             in_time(lambda: probe(at(place)))
         assert isinstance(silent.value, TookTooLong | NoData)

@@ -91,7 +91,6 @@ class Edge:
             "PLAIN": self._plain_port,
             "PORT": self._port,
             "SERVICE": self._service,
-            # Its worker reads files that nobody else may.
             "USER": "user root;" if os.geteuid() == 0 else "",
         }
         for name, value in values.items():
