@@ -20,6 +20,7 @@ _PAGES: Final = "security.protected-pages[shop]"
 _JOBS: Final = "security.protected-jobs[shop]"
 _PRIVATE: Final = "security.private-answers[shop]"
 _HITS: Final = "security.cache-hits[shop]"
+_CHANGES: Final = "security.cache-invalidation[shop]"
 _RATE: Final = "security.rate-limit[shop]"
 _BODY: Final = "security.body-limit[shop]"
 _AUDIT: Final = "security.dependencies[service]"
@@ -306,7 +307,20 @@ cache_keeps_nothing = _edited(
     "cache_keeps_nothing",
     "The cache is passed by: somebody turned it off to look for an error",
     {_HITS: {"hit"}},
-    ("proxy_cache_valid 200 5s;", "proxy_cache_valid 200 5s; proxy_cache_bypass 1;"),
+    ("proxy_cache shared;", "proxy_cache shared; proxy_cache_bypass 1;"),
+)
+replica_is_not_told = _edited(
+    "replica_is_not_told",
+    "A change is removed from the cache of one replica, and the other one is not told",
+    {_CHANGES: {"fresh"}},
+    ("proxy_cache_path cache/replica", "proxy_cache_path cache/elsewhere"),
+)
+page_does_not_change = broken_by(
+    "page_does_not_change",
+    "The command that should change the page changes nothing",
+    {_CHANGES: set[str]()},
+    lambda s: s.replace_in_config('"Sold out"', '"In stock"'),
+    needs=_EDGE,
 )
 rate_limit_is_off = _edited(
     "rate_limit_is_off",

@@ -1,12 +1,11 @@
-"""Who is let in: pages and jobs that need credentials, and caches that keep what a user saw."""
+"""Who is let in: pages and jobs that need credentials."""
 
 from collections.abc import Sequence
 
 from readiness import Evidence, check
 from readiness.areas.security.config import Protected, ScheduledJob, Site
 from readiness.areas.security.judging import none_of
-from readiness.areas.security.probes import access, caches
-from readiness.areas.security.probes.caches import Stored
+from readiness.areas.security.probes import access
 from readiness.areas.security.probes.visits import trusting
 
 _KINDS = {
@@ -83,41 +82,3 @@ def _judge_doors(site: Site, doors: Sequence[Protected | ScheduledJob], evidence
     for kind, words in _KINDS.items():
         source = f"requests of {site.url}"
         none_of(evidence, kind, f"protected paths are {words}", opened[kind], len(doors), source)
-
-
-@check(
-    "security.private-answers",
-    title="What one user sees is not kept by caches for others",
-    failure_title="A cache may show one user's page to others",
-    why="""A cache in front of the service does not know who asks. What it keeps of one user it
-    shows to the next one: names, orders, tokens. One rule too many in the CDN is enough.""",
-    fix="""Let the service say so: Cache-Control: no-store
-and let caches respect it:
-    nginx: proxy_no_cache $http_authorization $cookie_session;
-           proxy_cache_bypass $http_authorization $cookie_session;
-    no proxy_ignore_headers Cache-Control; in a CDN no "cache everything"
-Remove what is kept already (nginx: the folder of proxy_cache_path; CDN: purge).""",
-    severity="blocker",
-    effect="observe",
-    each="site",
-    needs=("pages", "opened"),
-    judgements=("policy", "served"),
-)
-def test_private_answers(site: Site, evidence: Evidence) -> None:
-    """The page is opened with its credentials, and then requested without."""
-    found: list[Stored] = []
-    for page in site.opened:
-        with evidence.attempt():
-            found.append(caches.stored(site, page))
-    if not found:
-        return
-    source = f"GET {site.url}: cache-control"
-    shareable = [
-        f"{one.path} ({one.policy or 'no Cache-Control'})" for one in found if one.shareable
-    ]
-    none_of(
-        evidence, "policy", "protected pages may be kept by shared caches", shareable, len(found),
-        source,
-    )  # fmt: skip
-    served = [f"{one.path} opens without credentials after it" for one in found if one.served]
-    none_of(evidence, "served", "protected pages came from a cache", served, len(found), source)

@@ -1,8 +1,8 @@
-"""Limits as they are enforced, and caches as they answer."""
+"""Limits as they are enforced: requests of one client, and the size of a body."""
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.areas.security.config import BodyLimit, Site
-from readiness.areas.security.probes import caches, limits
+from readiness.areas.security.probes import limits
 from readiness.areas.security.probes.limits import Uploaded
 
 _TOO_MANY = 429
@@ -109,34 +109,3 @@ def _judge_refused(key: str, sent: Uploaded, agreed: BodyLimit, evidence: Eviden
 def _measured(sent: Uploaded, size: int, how: str = "announced") -> Measurement:
     name = f"a body of {size:,} bytes, {how}, is refused"
     return Measurement(name, sent.refused, "truth", f"request of {sent.url}")
-
-
-@check(
-    "security.cache-hits",
-    title="Pages that a shared cache should answer are answered by it",
-    failure_title="A page that should come from the cache does not",
-    why="""Without its cache the service gets every request itself, ten times as many as it was
-    sized for. It happens unseen: one cookie, one `Vary` or one `no-store` is enough.""",
-    fix="""Request it twice, and see what the cache says, and what forbids it:
-    curl -so /dev/null URL; curl -siI URL | grep -iE 'cache|age|vary|set-cookie'
-Remove Set-Cookie and `Vary: Cookie` from pages that are the same for everybody, and let the service
-say how long they may be kept: Cache-Control: public, max-age=60
-Another cache, another header: set `header` in [security.sites.NAME.cached.NAME].""",
-    severity="major",
-    effect="observe",
-    each="site",
-    needs="cached",
-    judgements=("hit",),
-)
-def test_cache_hits(site: Site, evidence: Evidence) -> None:
-    """The first request may fill the cache; the second one must come from it."""
-    for cached in site.cached.values():
-        with evidence.attempt():
-            said = caches.second(site, cached)
-            evidence.judge(
-                "hit",
-                said,
-                equal_to(caches.HIT, cached.deciding("path")),
-                says=f"The second request of {cached.path} is not answered by the cache:"
-                f" {said.value}",
-            )

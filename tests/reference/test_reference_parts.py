@@ -38,6 +38,7 @@ PROGRAMS = Binaries(Path("/usr/lib/postgresql/18/bin"), "18.6", "local")
 DAY = date(2026, 11, 22)
 HERE = "http://127.0.0.1:9"
 SPECS = [entry.spec for entry in catalogue.entries()]
+HTTPS = "https://127.0.0.1:9"
 SHOP = Shop(
     **dict.fromkeys(
         ("superuser", "admin", "owner", "app", "monitor", "backup", "replica", "drill"), ""
@@ -94,7 +95,7 @@ def facts(folder: Path, absent: Collection[str]) -> Facts:
         history=folder / "shop.history",
         metrics_history=None if "timescale" in absent else folder / "metrics.history",
         fleet=None if "fleet" in absent else Fleet(HERE, "1.5.0", daemon, folder / "behaviour"),
-        front=None if "edge" in absent else Front("https://127.0.0.1:9", HERE, folder / "ca.pem"),
+        front=None if "edge" in absent else Front(HTTPS, HERE, HTTPS, HERE, folder / "edge"),
         audited=Audited(folder / "audit.json", folder / "audit.commit", "c41e8ab"),
         released=ReleaseFiles(folder / "release", has_database="backup" not in absent),
         alertmanagers=[] if "alertmanager" in absent else [HERE, "http://127.0.0.1:10"],

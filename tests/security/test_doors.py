@@ -1,4 +1,4 @@
-"""Pages and jobs that need credentials, and what caches keep of them."""
+"""Pages and jobs that need credentials."""
 
 from collections.abc import Callable, Iterator
 
@@ -123,46 +123,3 @@ def test_c9_job_with_an_unset_secret_is_found_and_started_once(edge: Front) -> N
 def test_job_that_is_not_there_is_an_error(edge: Front) -> None:
     with pytest.raises(CouldNotMeasure, match="answered 404"):
         job(edge)
-
-
-def private(edge: Front, **keys: object) -> str:
-    page = {"path": PATH, "secret": Secret(TOKEN), **keys}
-    return judged("test_credentials", "test_private_answers", edge.site(pages={"admin": page}))
-
-
-@pytest.mark.parametrize(
-    ("policy", "shared"),
-    [
-        ("no-store", False),
-        ("private, max-age=60", False),
-        ("", False),
-        ("max-age=60", False),
-        ("public, max-age=60", True),
-        ("s-maxage=60", True),
-    ],
-)
-def test_what_caches_may_keep_of_a_request_with_authorization(
-    edge: Front, policy: str, *, shared: bool
-) -> None:
-    opened = door(edge, lambda _: False)
-
-    def reply() -> Reply:
-        given = opened()
-        return Reply("{}", given.status, headers={"Cache-Control": policy} if policy else {})
-
-    edge.behind.routes[PATH] = reply
-    with edge.edit_edge(('/admin/settings "no-store"', '/other "no-store"')):
-        assert ("may be kept by shared caches" in private(edge)) is shared
-
-
-def test_without_authorization_a_cache_must_be_told(edge: Front) -> None:
-    edge.behind.routes[PATH] = door(edge, lambda _: False, "x-api-key")
-    assert "no Cache-Control" in private(edge, header="X-Api-Key", scheme="")
-
-
-def test_page_from_a_cache_is_found(edge: Front) -> None:
-    edge.behind.routes[PATH] = door(edge, lambda _: False)
-    proxied = "location /admin/ {\n            proxy_pass http://service;"
-    caching = f"{proxied} proxy_cache shared; proxy_cache_valid 200 5s;"
-    with edge.edit_edge((proxied, caching)):
-        assert f"{PATH} opens without credentials after it" in private(edge)

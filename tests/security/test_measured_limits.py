@@ -112,30 +112,3 @@ def test_answers_that_do_not_depend_on_the_size_are_errors(edge: Front) -> None:
         edge.behind.routes["/upload"] = Reply("{}", status)
         with pytest.raises(NoData, match=f"answers {status} to POST"):
             body(edge, 1000)
-
-
-@pytest.mark.parametrize(
-    ("header", "told", "hit"),
-    [
-        ("X-Cache", "Hit from cloudfront", True),
-        ("X-Cache", "TCP_HIT", True),
-        ("X-Cache", "MISS", False),
-        ("Cache-Status", "edge; hit; ttl=30", True),
-        ("Cache-Status", "edge; fwd=stale", False),
-        ("CF-Cache-Status", "HIT", True),
-        ("X-Cache", "white", False),
-        ("Age", "0", True),
-        ("Age", "", False),
-    ],
-)
-def test_words_of_caches(edge: Front, header: str, told: str, *, hit: bool) -> None:
-    edge.behind.routes["/page"] = Reply("{}", headers={header: told} if told else {})
-    cached = {"page": {"path": "/page", "header": header}}
-    found = judged("test_limits", "test_cache_hits", edge.site(cached=cached))
-    assert (found == "") is hit
-    assert len(edge.asked) == 2
-
-
-def test_page_that_caches_do_not_keep_is_an_error(edge: Front) -> None:
-    with pytest.raises(NoData, match="answers 404, which caches do not keep"):
-        judged("test_limits", "test_cache_hits", edge.site(cached={"x": {"path": "/none"}}))

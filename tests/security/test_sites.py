@@ -202,8 +202,9 @@ def test_passive_checks_send_few_requests_and_change_nothing(edge: Front) -> Non
             assert judged("test_site", f"test_{check}", site, once.of) == ""
         for check in ("certificate", "protocols", "cors"):
             assert judged("test_site", f"test_{check}", site) == ""
-        for check in ("protected_pages", "private_answers"):
-            judged("test_credentials", f"test_{check}", site)
+        judged("test_credentials", "test_protected_pages", site)
+        for check in ("private_answers", "cache_hits"):
+            judged("test_caches", f"test_{check}", site)
         sent = log.read_text().splitlines()
     assert len(sent) < 80
     assert {line.split()[0] for line in sent} == {"GET"}

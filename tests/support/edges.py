@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from readiness.areas.security.config import Audit, Site
 from readiness.areas.security.reference.edge import Edge, EdgeLevers
+from readiness.areas.security.reference.target import CA_FILE
 from readiness.lib.guardian import Guardian
 from readiness.model.evidence import Evidence
 from readiness.servers import programs
@@ -27,7 +28,7 @@ class Front(EdgeLevers):
         """The site as a file would declare it."""
         front = self.edge.front
         given = {"name": "shop", "url": front.url, "plain": front.plain,
-                 "ca_file": str(front.ca_file), **keys}  # fmt: skip
+                 "ca_file": str(front.folder / CA_FILE), **keys}  # fmt: skip
         return Site.model_validate(given).placed("security.sites.shop")
 
     @property

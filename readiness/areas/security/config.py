@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from readiness.config.base import (
+    Command,
     Count,
     File,
     Model,
@@ -92,6 +93,22 @@ class BodyLimit(Model):
     )
 
 
+class Change(Model):
+    """How a cached page is changed, and where the change must be seen."""
+
+    command: Command = Field(..., description="the command that changes what the page shows")
+    undo: Command = Field(..., description="the command that changes it back")
+    origin: Url = Field(
+        ..., description="address of the service past all caches, as `http://10.0.0.5:8080`"
+    )
+    replicas: Annotated[list[Url], Field(min_length=1)] = Field(
+        ..., description="addresses of all replicas that keep it, in memory or beside them"
+    )
+    within_s: Positive = Field(
+        ..., description="seconds after which every replica must show the change"
+    )
+
+
 class Cached(Named):
     """A page that a shared cache answers, `[security.sites.NAME.cached.NAME]`."""
 
@@ -100,6 +117,7 @@ class Cached(Named):
         "X-Cache-Status",
         description="header of the cache: `Cache-Status`, `X-Cache`, `CF-Cache-Status` or `Age`",
     )
+    change: Change | None = Field(None, description="how it is changed, and where that is seen")
 
 
 class Site(Named):
@@ -144,12 +162,20 @@ class Site(Named):
         default={}, description="cached pages, as [security.sites.NAME.cached.NAME]"
     )
 
-    conditions: ClassVar[Mapping[str, str]] = {"opened": "`secret` of one of its `pages`"}
+    conditions: ClassVar[Mapping[str, str]] = {
+        "opened": "`secret` of one of its `pages`",
+        "changing": "`change` of one of its `cached` pages",
+    }
 
     @property
     def opened(self) -> list[Protected]:
         """The pages whose credentials are known."""
         return [page for page in self.pages.values() if page.secret]
+
+    @property
+    def changing(self) -> list[Cached]:
+        """The cached pages that can be changed."""
+        return [cached for cached in self.cached.values() if cached.change]
 
     @property
     def host(self) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from readiness.areas.security.reference.authority import KEY, SITE, Authority
-from readiness.areas.security.reference.target import Front
+from readiness.areas.security.reference.publish import CACHES, publish
+from readiness.areas.security.reference.target import CA_FILE, OLD_NEWS, Front
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReferenceSystemError
 from readiness.servers import programs
@@ -20,7 +21,7 @@ PART: Final = "edge"
 ADDRESS: Final = "127.0.0.1"
 _NAMES: Final = (ADDRESS, "shop.example.com")
 _CONFIG: Final = "nginx.conf"
-_FOLDERS: Final = ("temp", "cache", "www/login", "www/search")
+_FOLDERS: Final = ("temp", *CACHES, "www/login", "www/search", "www/news")
 _PAGES: Final = {
     "www/index.html": "<h1>Shop</h1>",
     "www/login/index.html": "<h1>Log in</h1>",
@@ -46,27 +47,32 @@ class Edge:
     def __init__(self, program: str, service: int, folder: Path, guardian: Guardian) -> None:
         self._program = program
         self._service = service
-        self._port = self._plain_port = 0
+        self._port = self._plain_port = self._replica_port = 0
         root = Authority("Reference root")
         self._authority = Authority("Reference authority", root)
         self.folder = folder
         folder.mkdir()
         self.daemon = Daemon(PART, self._command, folder, guardian)
-        self._ca_file = folder / "ca.pem"
         self.config = folder / _CONFIG
         for place in _FOLDERS:
             (folder / place).mkdir(parents=True)
         for name, heading in _PAGES.items():
             page = f"<!doctype html><title>Shop</title>{heading}"
             (folder / name).write_text(page, encoding="utf-8")
-        self._ca_file.write_bytes(root.certificate)
+        publish(folder, OLD_NEWS)
+        (folder / CA_FILE).write_bytes(root.certificate)
         self.issue()
 
     @property
     def front(self) -> Front:
         """How clients reach it."""
-        url, plain = f"https://{ADDRESS}:{self._port}", f"http://{ADDRESS}:{self._plain_port}"
-        return Front(url, plain, self._ca_file)
+        return Front(
+            url=f"https://{ADDRESS}:{self._port}",
+            plain=f"http://{ADDRESS}:{self._plain_port}",
+            replica=f"https://{ADDRESS}:{self._replica_port}",
+            origin=self.daemon.url,
+            folder=self.folder,
+        )
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -80,6 +86,7 @@ class Edge:
     def _command(self, control: int) -> list[str]:
         if not self.daemon.port:  # not a restart, which keeps its ports
             self._port, self._plain_port = free_port(), free_port()
+            self._replica_port = free_port()
             self.config.write_text(self._filled(control), encoding="utf-8")
         return [self._program, "-p", f"{self.folder}/", "-e", "stderr", "-c", _CONFIG]
 
@@ -89,6 +96,7 @@ class Edge:
         values = {
             "CONTROL": control,
             "PLAIN": self._plain_port,
+            "REPLICA": self._replica_port,
             "PORT": self._port,
             "SERVICE": self._service,
             "USER": "user root;" if os.geteuid() == 0 else "",

@@ -9,19 +9,33 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any, Final
 
+from readiness.areas.security.reference.publish import publishing
 from readiness.servers.files import kept, quoted, write_whole
 
+CA_FILE: Final = "ca.pem"
+OLD_NEWS: Final = "In stock"
+_NEWS: Final = "Sold out"
 _REPORT: Final = "audit.json"
 _COMMIT: Final = "audit.commit"
 
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """The site: its address, the one without TLS, and the file with its authority."""
+    """The site as clients reach it.
+
+    Attributes:
+        url: its address.
+        plain: its address without TLS.
+        replica: the address of its second replica.
+        origin: the address past the caches.
+        folder: the files of the edge.
+    """
 
     url: str
     plain: str
-    ca_file: Path
+    replica: str
+    origin: str
+    folder: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +97,15 @@ def security(front: Front | None, audited: Audited) -> str:
     if front is None:
         return tables
     return tables + _SITE.format(
-        url=front.url, plain=front.plain, ca_file=quoted(str(front.ca_file))
+        front=front,
+        ca_file=quoted(str(front.folder / CA_FILE)),
+        command=_listed(publishing(front.folder, _NEWS)),
+        undo=_listed(publishing(front.folder, OLD_NEWS)),
     )
+
+
+def _listed(words: list[str]) -> str:
+    return ", ".join(map(quoted, words))
 
 
 _AUDIT: Final = """
@@ -98,8 +119,8 @@ commit_file = {commit_file}
 _SITE: Final = """
 # The site as clients reach it: nginx in front of the service.
 [security.sites.shop]
-url = "{url}"
-plain = "{plain}"
+url = "{front.url}"
+plain = "{front.plain}"
 ca_file = {ca_file}
 paths = ["/", "/login/", "/version"]
 session_cookies = ["session"]
@@ -113,8 +134,16 @@ path = "/cron/expire-orders"
 header = "X-Cron-Secret"
 scheme = ""
 
-[security.sites.shop.cached.version]
-path = "/version"
+[security.sites.shop.cached.news]
+path = "/news/"
+
+# Both replicas must show the news at once.
+[security.sites.shop.cached.news.change]
+command = [{command}]
+undo = [{undo}]
+origin = "{front.origin}"
+replicas = ["{front.url}", "{front.replica}"]
+within_s = 1
 
 # 60 requests a minute, and 20 more at once.
 [security.sites.shop.rate_limit]
