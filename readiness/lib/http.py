@@ -313,8 +313,9 @@ def trust(*, verify: bool = True, authority: str = "") -> ssl.SSLContext:
         try:
             context.load_verify_locations(authority)
         except OSError as problem:  # an SSLError is one, too
+            reason = "not PEM" if isinstance(problem, ssl.SSLError) else problem.strerror
             raise NoData(
-                f"the certificates cannot be read: {problem.strerror or 'not PEM'}",
+                f"the certificates cannot be read: {reason}",
                 where=authority,
                 remedy="name a file with the certificates of the authority, in PEM",
             ) from None

@@ -40,6 +40,7 @@ def certificate(edge: Front, **keys: object) -> str:
     return judged("test_site", "test_certificate", edge.site(**keys))
 
 
+@pytest.mark.fast
 def test_good_certificate_passes(edge: Front) -> None:
     assert certificate(edge) == ""
 
