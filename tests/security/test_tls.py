@@ -80,6 +80,13 @@ def test_each_part_of_a_certificate_is_judged_on_its_own(edge: Front) -> None:
     assert "trusted" not in found
 
 
+def test_weak_key_is_found(edge: Front) -> None:
+    weak = f"{MODERN} ssl_ciphers DEFAULT@SECLEVEL=0;"
+    with edge.edit_edge((MODERN, weak)), edge.edge_certificate(bits=1024):
+        found = certificate(edge)
+    assert found.startswith("The key of the certificate is weak: RSA with 1024 bits")
+
+
 @pytest.mark.parametrize(
     ("name", "host", "covers"),
     [
