@@ -24,6 +24,7 @@ FIXTURES = {
     "migrations": ("scratch_beside",),
     "prometheus": ("watcher",),
     "scaling": ("scaled_of", "sides_of"),
+    "security": ("visit_of",),
 }
 
 

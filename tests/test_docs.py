@@ -38,7 +38,7 @@ def commands(page: str) -> set[str]:
 def test_checks_named_beside_those_of_others_exist(name: str) -> None:
     page = (ROOT / f"docs/{name}.md").read_text(encoding="utf-8")
     checks = (ROOT / "docs/checks.md").read_text(encoding="utf-8")
-    areas = "alerting|backup|database|deployment|manifests|monitoring|scaling|schema"
+    areas = "alerting|backup|database|deployment|manifests|monitoring|scaling|schema|security"
     named = set(re.findall(rf"`((?:{areas})\.[a-z-]+)`", page))
     assert named
     assert named <= set(re.findall(r"^### `(.+)`$", checks, re.MULTILINE))

@@ -30,4 +30,5 @@ def test_every_program_is_touched_by_the_fast_part() -> None:
         "test_restore",  # pg_dump and pg_restore
         "test_rules_checks",  # Prometheus
         "test_shadow_replay",  # Alertmanager
+        "test_tls",  # nginx
     }

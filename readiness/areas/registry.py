@@ -16,6 +16,7 @@ NAMES: Final = (
     "manifests",
     "performance",
     "configuration",
+    "security",
     "signoff",
 )
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from readiness.areas.performance import config as performance
     from readiness.areas.scaling import config as scaling
     from readiness.areas.schema import config as schema
+    from readiness.areas.security import config as security
 
     class Database(alerting.Database, database.Database, schema.Database):
         """A PostgreSQL database, with what all areas expect of it."""
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
         performance.Config,
         scaling.Config,
         schema.Config,
+        security.Config,
     ):
         """The whole of `readiness.toml`."""
 

@@ -9,11 +9,12 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Self
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -34,6 +35,10 @@ _LONGEST_HEADER: Final = 8192
 _EXPIRED: Final = 10
 _OTHER_NAME: Final = 62
 _USER_INFO: Final = re.compile(r"(?<=//)[^/?#]*@")
+_REDIRECTS: Final = range(300, 400)
+_LOGIN: Final = re.compile(
+    r"log[-_]?in|log[-_]?on|sign[-_]?in|auth|sso|saml|oidc|openid|session", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class Answer:
         body: at most as many bytes as were allowed.
         elapsed_ms: from the first byte sent (connecting included) to the last one received.
         headers: all headers, by their names in lower case.
+        lines: the same, one for each line that was sent, in their order.
     """
 
     url: str
@@ -61,11 +67,23 @@ class Answer:
     body: bytes
     elapsed_ms: float
     headers: Mapping[str, str] = field(default_factory=dict)
+    lines: Sequence[tuple[str, str]] = ()
 
     @property
     def media_type(self) -> str:
         """The content type without its parameters, in lower case."""
         return self.content_type.partition(";")[0].strip().lower()
+
+    @property
+    def redirects_to_login(self) -> bool:
+        """Whether it redirects to what is called like a login."""
+        if self.status not in _REDIRECTS or not self.location:
+            return False
+        there = urlsplit(self.location)
+        # The page itself may be called /auth: only another path counts.
+        return there.path != urlsplit(self.url).path and bool(
+            _LOGIN.search(f"{there.netloc}{there.path}")
+        )
 
     def __str__(self) -> str:
         target = f" to {self.location}" if self.location else ""
@@ -84,6 +102,7 @@ class Session:
         verify: whether the server's certificate must be signed by a public authority or by one
             that this machine trusts.
         scheme: the text before the token.
+        authority: a file with certificates of further authorities that are trusted.
     """
 
     def __init__(
@@ -93,17 +112,20 @@ class Session:
         bearer: Secret | None = None,
         verify: bool = True,
         scheme: str = "Bearer ",
+        authority: str = "",
     ) -> None:
         self._timeout_s = timeout_s
         self._bearer = bearer
         self._scheme = scheme
         self._verify = verify
+        self._authority = authority
 
     def __enter__(self) -> Self:
+        trusted = _trust(verify=self._verify, authority=self._authority)
         self._loop = asyncio.new_event_loop()
         # Not httpx.Client: it keeps cookies and rejects invalid redirects.
         self._transport = httpx.AsyncHTTPTransport(
-            verify=_trust(verify=self._verify),
+            verify=trusted,
             trust_env=False,  # a proxy of this machine must not answer for the target
         )
         return self
@@ -115,9 +137,17 @@ class Session:
             # Not asyncio.run: it waits for name resolution, which may hang.
             self._loop.close()
 
-    def get(self, url: str, *, accept: str = "*/*", max_bytes: int = MAX_BYTES) -> Answer:
+    def get(
+        self,
+        url: str,
+        *,
+        accept: str = "*/*",
+        max_bytes: int = MAX_BYTES,
+        cut: bool = False,
+        more: Mapping[str, str] | None = None,
+    ) -> Answer:
         """Send a GET request; see `request`."""
-        return self.request("GET", url, accept=accept, max_bytes=max_bytes)
+        return self.request("GET", url, accept=accept, max_bytes=max_bytes, cut=cut, more=more)
 
     def post(
         self,
@@ -149,6 +179,7 @@ class Session:
         content_type: str = JSON,
         accept: str = "*/*",
         max_bytes: int = MAX_BYTES,
+        cut: bool = False,
         more: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send one request and read the whole answer.
@@ -160,12 +191,14 @@ class Session:
             content_type: what the body is; not sent without one.
             accept: the media types asked for.
             max_bytes: the longest body taken.
+            cut: take the beginning of a longer body.
             more: further headers, with names in lower case.
 
         Raises:
             Unreachable: refused, reset, no such name, certificate not accepted, or not HTTP.
             TookTooLong: the last byte did not come in time.
-            NoData: the body is longer than `max_bytes`, or in an encoding that was not requested.
+            NoData: the body is longer than `max_bytes` and is not to be cut, or is in an encoding
+                that was not requested.
         """
         headers = {
             "accept": accept,
@@ -179,15 +212,15 @@ class Session:
             headers["authorization"] = f"{self._scheme}{self._bearer.reveal()}"
         with _explained(_shown(url), self._timeout_s):
             request = _build(method, url, content, headers)
-            return self._loop.run_until_complete(self._exchange(request, max_bytes))
+            return self._loop.run_until_complete(self._exchange(request, max_bytes, cut=cut))
 
-    async def _exchange(self, request: httpx.Request, max_bytes: int) -> Answer:
+    async def _exchange(self, request: httpx.Request, max_bytes: int, *, cut: bool) -> Answer:
         started = time.perf_counter()
         # httpx limits each read; only a total deadline ends a slowly dripping answer.
         async with asyncio.timeout(self._timeout_s):
             response = await self._transport.handle_async_request(request)
             try:
-                body = await _read(response, _shown(str(request.url)), max_bytes)
+                body = await _read(response, _shown(str(request.url)), max_bytes, cut=cut)
             finally:
                 await response.aclose()
         return Answer(
@@ -204,6 +237,7 @@ class Session:
                 name.lower(): clean(text, _LONGEST_HEADER)
                 for name, text in response.headers.items()
             },
+            lines=[(name.lower(), text) for name, text in response.headers.multi_items()],
         )
 
     async def _close(self) -> None:
@@ -248,7 +282,7 @@ def _build(method: str, url: str, content: bytes | None, headers: dict[str, str]
     return request
 
 
-async def _read(response: httpx.Response, url: str, max_bytes: int) -> bytes:
+async def _read(response: httpx.Response, url: str, max_bytes: int, *, cut: bool) -> bytes:
     encoding = response.headers.get("content-encoding", "identity")
     if encoding != "identity":
         raise NoData(
@@ -259,22 +293,42 @@ async def _read(response: httpx.Response, url: str, max_bytes: int) -> bytes:
     body = bytearray()
     async for chunk in response.aiter_raw():
         body += chunk
+        if len(body) > max_bytes and cut:
+            break
         if len(body) > max_bytes:
             raise NoData(
                 f"the body is larger than {max_bytes:,} bytes",
                 where=url,
                 remedy=f"see what it sends: curl -s --max-time 5 '{url}' | head -c 1000",
             )
-    return bytes(body)
+    return bytes(body[:max_bytes])
 
 
-@lru_cache(maxsize=2)
-def _trust(*, verify: bool) -> ssl.SSLContext:
-    # Loading certificates takes 20 ms, which must not count as latency.
+def trust(*, verify: bool = True, authority: str = "") -> ssl.SSLContext:
+    """Whose certificates are accepted: public authorities, those of this machine, and one more.
+
+    Raises:
+        NoData: the file of the authority cannot be read.
+    """
     context = httpx.create_ssl_context(verify=verify, trust_env=False)
-    if verify:
-        context.load_default_certs()  # besides the public ones, those of this machine
+    if not verify:
+        return context
+    context.load_default_certs()  # besides the public ones, those of this machine
+    if authority:
+        try:
+            context.load_verify_locations(authority)
+        except OSError as problem:  # an SSLError is one, too
+            reason = "not PEM" if isinstance(problem, ssl.SSLError) else problem.strerror
+            raise NoData(
+                f"the certificates cannot be read: {reason}",
+                where=authority,
+                remedy="name a file with the certificates of the authority, in PEM",
+            ) from None
     return context
+
+
+# Loading certificates takes 20 ms, which must not count as latency.
+_trust = lru_cache(maxsize=8)(trust)
 
 
 @contextmanager

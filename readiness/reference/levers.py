@@ -25,6 +25,8 @@ from readiness.areas.monitoring.reference.levers import MonitoringLevers
 from readiness.areas.performance.reference import LOADED_BY_K6, run_before, summary_of_k6
 from readiness.areas.scaling.reference.target import ScalingLevers
 from readiness.areas.schema.reference.levers import SchemaLevers
+from readiness.areas.security.reference.edge import EdgeLevers
+from readiness.areas.security.reference.target import AuditLevers
 from readiness.config.loading import load
 from readiness.model.errors import ReferenceSystemError
 from readiness.reference import drill
@@ -52,6 +54,8 @@ class Levers(
     ManifestLevers,
     MonitoringLevers,
     AlertingLevers,
+    EdgeLevers,
+    AuditLevers,
 ):
     """Everything that can be broken. Every method returns a context manager; they may be nested."""
 
@@ -65,6 +69,8 @@ class Levers(
         self._fleet = running.fleet
         self._released = running.released
         self._configuration = running.configuration
+        self._edge = running.edge
+        self._audited = running.audited
         self._parts = running
 
     @property

@@ -19,6 +19,7 @@ from readiness.areas.database.probes.server import Release, newest_minor, suppor
 from readiness.areas.database.reference.timescale import PART as TIMESCALE
 from readiness.areas.deployment.probes.host import MEMINFO
 from readiness.areas.manifests.reference.target import PARSER
+from readiness.areas.security.reference.edge import PART as EDGE
 from readiness.config.base.tables import Config
 from readiness.config.subjects import declared_in, subjects
 from readiness.model.check import CheckSpec
@@ -86,6 +87,7 @@ PARTS: Final = (
             "[scaling.NAME] live",
         ),
     ),
+    Part(EDGE, tables=("[security.sites.",)),
     Part(TIMESCALE, tables=("[databases.NAME] timescale", "[databases.NAME.timescale")),
     Part(
         "prometheus",

@@ -17,6 +17,8 @@ from readiness.areas.deployment.reference.levers import ReleaseFiles
 from readiness.areas.monitoring.reference import error_tracker
 from readiness.areas.monitoring.reference import target as target_monitoring
 from readiness.areas.schema.reference import target as target_schema
+from readiness.areas.security.reference.edge import Edge
+from readiness.areas.security.reference.target import Audited
 from readiness.config.loading import load
 from readiness.reference import drill, target
 from readiness.reference.parts import coverage, not_applicable
@@ -40,6 +42,8 @@ class Running(DatabaseParts):
         metrics: the TimescaleDB server.
         released: the files around the release.
         configuration: the folder of the files that configure the applications.
+        edge: nginx in front of the service.
+        audited: the report about its dependencies.
         migrations: the folder of the migrations, as in the shop's repository.
         manifest: the file with the expected schema.
         cluster: the folder of the Kubernetes manifests.
@@ -58,6 +62,8 @@ class Running(DatabaseParts):
     backups: Backups | None
     released: ReleaseFiles
     configuration: Path
+    edge: Edge | None
+    audited: Audited
     migrations: Path
     manifest: Path
     cluster: Path
@@ -69,6 +75,8 @@ class Running(DatabaseParts):
         """Stop everything."""
         for daemon in (self.service, *self.monitoring.running.values()):
             daemon.stop()
+        if self.edge:
+            self.edge.daemon.stop()
         if self.fleet:
             self.fleet.daemon.stop()
         if self.pooler:
@@ -152,6 +160,8 @@ class Running(DatabaseParts):
             metrics_history=self.metrics_history,
             fleet=self.fleet,
             released=self.released,
+            front=self.edge.front if self.edge else None,
+            audited=self.audited,
             alertmanagers=stack.peers,
             inbox=stack.url("inbox"),
             pager=stack.url("pager"),

@@ -27,6 +27,9 @@ from readiness.areas.database.reference.timescale import Metrics, start_metrics
 from readiness.areas.deployment.reference import levers
 from readiness.areas.manifests.reference import target as manifests
 from readiness.areas.scaling.reference.target import copy_manifests
+from readiness.areas.security.reference.edge import PART as EDGE
+from readiness.areas.security.reference.edge import Edge, start_edge
+from readiness.areas.security.reference.target import write_audit
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReferenceSystemError
 from readiness.model.secrets import register
@@ -35,6 +38,7 @@ from readiness.reference.database import create_shop, fill_shop, read_shop
 from readiness.reference.parts import WATCHING, absent_here
 from readiness.reference.providers import LOCAL, start_server
 from readiness.reference.running import Running
+from readiness.reference.service.settings import RELEASES
 from readiness.reference.stack import Monitoring
 from readiness.servers import programs
 from readiness.servers.fleet.starting import PART as FLEET
@@ -54,7 +58,7 @@ STANDBY: Final = "standby"
 POOLER: Final = "pooler"
 BACKUP: Final = "backup"
 STARTABLE: Final = frozenset(
-    {MONITORING, STANDBY, POOLER, BACKUP, wal_archive.PART, FLEET, TIMESCALE}
+    {MONITORING, STANDBY, POOLER, BACKUP, wal_archive.PART, FLEET, EDGE, TIMESCALE}
 )
 """The optional parts; the server with the shop and the service are always started."""
 _T = TypeVar("_T")
@@ -83,6 +87,7 @@ class _Beside:
     """What starts in parallel with the shop; each result is the part, or why it is absent."""
 
     archive: Future[WalArchive | str]
+    edge: Future[Edge | str]
     fleet: Future[Fleet | str]
     standby: Future[PrivateStandby | str]
     pooler: Future[Pooler | str]
@@ -94,6 +99,7 @@ class _Beside:
             STANDBY: self.standby.result(),
             POOLER: self.pooler.result(),
             wal_archive.PART: self.archive.result(),
+            EDGE: self.edge.result(),
             FLEET: self.fleet.result(),
             TIMESCALE: self.metrics.result(),
         }
@@ -172,7 +178,7 @@ class Starter:
                 f"PostgreSQL runs ({base.provider}); filling the database, starting the service"
             )
             filled = executor.submit(_fill, shop)
-            beside = self._beside(executor, base, shop, archive, metrics)
+            beside = self._beside(executor, base, shop, archive, metrics, service)
             service.set_result(self._service(shop).start())
             filled.result()
         except BaseException as problem:  # other threads wait for these
@@ -210,8 +216,12 @@ class Starter:
         shop: Shop,
         archive: Future[WalArchive | str],
         metrics: Future[Metrics | str],
+        service: Future[Daemon],
     ) -> _Beside:
         folder, guardian = self._folder, self._guardian
+
+        def edge() -> Edge | str:
+            return start_edge(service.result().port, folder / EDGE, guardian)
 
         def standby() -> PrivateStandby | str:
             part, reason = start_standby(base.server, shop, folder / "standby", guardian)
@@ -223,6 +233,7 @@ class Starter:
 
         return _Beside(
             archive=archive,
+            edge=self._optional(executor, EDGE, edge),
             fleet=self._optional(executor, FLEET, lambda: self._deploy(base.server)),
             standby=self._optional(executor, STANDBY, standby),
             pooler=self._optional(executor, POOLER, pooler),
@@ -262,6 +273,8 @@ class Starter:
             pooler=_there(beside.pooler),
             metrics=metrics,
             fleet=_there(beside.fleet),
+            edge=_there(beside.edge),
+            audited=write_audit(self._folder, RELEASES.get(self._release, "")),
             backups=backups,
             released=levers.make(self._folder, self._release, _copies(backups)),
             configuration=configuration.make(self._folder, self._variables(shop)),

@@ -18,6 +18,7 @@ from readiness.areas.monitoring.reference.target import Watch, monitoring
 from readiness.areas.scaling.reference.target import live, scaling
 from readiness.areas.schema.reference.target import Facts as SchemaFacts
 from readiness.areas.schema.reference.target import schema
+from readiness.areas.security.reference.target import Audited, Front, security
 from readiness.servers.files import quoted
 from readiness.servers.fleet.starting import Fleet
 
@@ -38,6 +39,8 @@ class Facts:
         history: file with the snapshots of the database.
         metrics_history: file with the snapshots of TimescaleDB.
         released: the files around the release.
+        front: the site, served by nginx in front of the service.
+        audited: the report about its dependencies.
         alertmanagers: addresses of all peers.
         inbox: address of our replacement for the vendors.
         pager: address of the application's own alert engine.
@@ -57,6 +60,8 @@ class Facts:
     metrics_history: Path | None
     fleet: Fleet | None
     released: ReleaseFiles
+    front: Front | None
+    audited: Audited
     alertmanagers: list[str]
     inbox: str | None
     pager: str | None
@@ -87,6 +92,7 @@ def readiness_toml(facts: Facts) -> str:
         backup(facts.backups) if facts.backups else "",
         deployment(facts.fleet) if facts.fleet else alone(facts.service, facts.release),
         before(facts.released, facts.service),
+        security(facts.front, facts.audited),
         scaling(facts.cluster),
         live(facts.fleet) if facts.fleet else "",
         manifests(facts.cluster.parent),

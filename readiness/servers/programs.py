@@ -61,6 +61,7 @@ POSTGRES: Final = Program(("postgres",), "postgresql")
 PGBACKREST: Final = Program(("pgbackrest",), "pgbackrest", version=("version",))
 PGBOUNCER: Final = Program(("pgbouncer",), "pgbouncer")
 HAPROXY: Final = Program(("haproxy",), "haproxy", version=("-v",))
+NGINX: Final = Program(("nginx",), "nginx", version=("-v",))
 OPENSSL: Final = Program(("openssl",), "openssl", version=("version",))
 SQUAWK: Final = Program(("squawk",), wheel="squawk-cli")
 BARMAN: Final = Program(("barman",), "barman", extra=("python3-barman", "rsync"))
@@ -81,6 +82,7 @@ REFERENCE: Final = (
     PGBACKREST,
     PGBOUNCER,
     HAPROXY,
+    NGINX,
     OPENSSL,
 )
 """What the reference system consists of; downloaded together."""

@@ -27,6 +27,7 @@ ANSWERED_ELSEWHERE = {
     "M10": ("tests/performance/test_probe_queries.py", "stall"),
     "M12": ("tests/lib/test_probe_postgres.py", "a_mistake_in_sql"),
     "M14": ("tests/monitoring/test_health_check.py", "a_catch_all_page"),
+    "M15": ("tests/security/test_tls.py", "m15_old_protocols"),
     "M16": ("tests/backup/test_restore.py", "a_dump_with_other_contents"),
     "M17": ("tests/alerting/test_rules_checks.py", "a_bad_rule_is_found_and_named"),
     "M24": ("tests/backup/test_pgbackrest.py", "damaged_wal_fails_tool_verified"),
@@ -38,7 +39,7 @@ ANSWERED_ELSEWHERE = {
 EXPECTED = {
     "M4": "configuration", "M5": "security",
     "M13": "database",
-    "M15": "security", "M19": "performance", "M20": "performance",
+    "M19": "performance", "M20": "performance",
     "M21": "performance",
 }  # fmt: skip
 

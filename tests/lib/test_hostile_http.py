@@ -68,6 +68,32 @@ def test_a_body_of_exactly_the_limit_is_accepted() -> None:
         ask_raw(reply, max_bytes=999)
 
 
+def test_an_endless_body_can_be_cut() -> None:
+    endless = forever(b"\r\n" + b"x" * 65536)
+    with raw_server(endless) as address, http.Session(timeout_s=LATE_S) as session:
+        found = in_time(lambda: session.get(f"http://{address}/x", max_bytes=10, cut=True))
+    assert found.body == b"x" * 10
+    assert found.status == 200
+
+
+def test_each_line_of_a_header_is_kept_as_it_was_sent() -> None:
+    reply = once(HEAD + b"Set-Cookie: a=1\r\nset-cookie: b=2\r\nContent-Length: 0\r\n\r\n")
+    cookies = [value for name, value in ask_raw(reply).lines if name == "set-cookie"]
+    assert cookies == ["a=1", "b=2"]
+
+
+@pytest.mark.parametrize(("content", "why"), [(None, "No such file"), ("nothing", "not PEM")])
+def test_authority_that_cannot_be_read_is_an_error(
+    tmp_path: Path, content: str | None, why: str
+) -> None:
+    file = tmp_path / "ca.pem"
+    if content:
+        file.write_text(content)
+    session = http.Session(timeout_s=SOON_S, authority=str(file))
+    with pytest.raises(NoData, match=f"certificates cannot be read: {why}"), session:
+        pass
+
+
 def test_a_header_of_a_gigabyte_is_not_read() -> None:
     sent = 0
 

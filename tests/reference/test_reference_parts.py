@@ -19,6 +19,7 @@ from readiness.areas.deployment.reference.levers import ReleaseFiles
 from readiness.areas.monitoring.reference import error_tracker, grafana
 from readiness.areas.monitoring.reference.target import Watch
 from readiness.areas.schema.reference.target import Facts as SchemaFacts
+from readiness.areas.security.reference.target import Audited, Front
 from readiness.cli.main import main
 from readiness.config.loading import load
 from readiness.config.models import Config
@@ -39,6 +40,7 @@ PROGRAMS = Binaries(Path("/usr/lib/postgresql/18/bin"), "18.6", "local")
 DAY = date(2026, 11, 22)
 HERE = "http://127.0.0.1:9"
 SPECS = [entry.spec for entry in catalogue.entries()]
+HTTPS = "https://127.0.0.1:9"
 SHOP = Shop(
     **dict.fromkeys(
         ("superuser", "admin", "owner", "app", "monitor", "backup", "replica", "drill"), ""
@@ -59,6 +61,7 @@ ENVIRON = {
     grafana.TOKEN: "a-long-token",
     error_tracker.TOKEN: "another-long-token",
     ci_server.TOKEN: "a-third-long-token",
+    "REFERENCE_ADMIN_TOKEN": "a-third-long-token",
 }
 Lacking = Callable[..., tuple[Config, dict[str, str]]]
 
@@ -95,6 +98,8 @@ def facts(folder: Path, absent: Collection[str]) -> Facts:
         history=folder / "shop.history",
         metrics_history=None if "timescale" in absent else folder / "metrics.history",
         fleet=None if "fleet" in absent else Fleet(HERE, "1.5.0", daemon, folder / "behaviour"),
+        front=None if "edge" in absent else Front(HTTPS, HERE, HTTPS, HERE, folder / "edge"),
+        audited=Audited(folder / "audit.json", folder / "audit.commit", "c41e8ab"),
         released=ReleaseFiles(folder / "release", has_database="backup" not in absent),
         alertmanagers=[] if "alertmanager" in absent else [HERE, "http://127.0.0.1:10"],
         inbox=HERE,

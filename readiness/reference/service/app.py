@@ -181,14 +181,24 @@ async def post_orders(request: Request) -> Response:
 
 async def get_stats(request: Request) -> Response:
     """Statistics of the connection pool; for administrators only."""
-    if not _is_admin(request):
+    if not (_behaviour(request).admin_is_open or _is_admin(request)):
         return error(401, "a bearer token is needed")
     return Json(_pool(request).get_stats())
 
 
+async def get_settings(request: Request) -> Response:
+    """The settings, without secrets; for administrators only."""
+    settings = _settings(request)
+    if not (_is_accepted(request, "authorization", "admin") or _is_admin(request)):
+        return error(401, "a bearer token is needed")
+    return Json(
+        {"environment": settings.environment, "memory_limit_bytes": settings.memory_limit_bytes}
+    )
+
+
 async def post_maintenance(request: Request) -> Response:
     """Correct the totals of orders; for administrators only."""
-    if not _is_admin(request):
+    if not (_behaviour(request).admin_is_open or _is_admin(request)):
         return error(401, "a bearer token is needed")
     async with _pool(request).connection() as connection:
         return Json({"corrected": await orders.correct_totals(connection)})
@@ -196,8 +206,7 @@ async def post_maintenance(request: Request) -> Response:
 
 async def post_expire(request: Request) -> Response:
     """Expire old orders; for the scheduler only."""
-    given = request.headers.get("x-cron-secret", "")
-    if not (_behaviour(request).cron_is_open or _same(given, _settings(request).cron_secret)):
+    if not (_is_accepted(request, "x-cron-secret", "cron") or _is_scheduler(request)):
         return error(401, "the scheduler's secret is needed")
     async with _pool(request).connection() as connection:
         return Json({"expired": await orders.expire(connection)})
@@ -205,8 +214,17 @@ async def post_expire(request: Request) -> Response:
 
 def _is_admin(request: Request) -> bool:
     token = f"Bearer {_settings(request).admin_token}"
-    given = request.headers.get("authorization", "")
-    return _behaviour(request).admin_is_open or _same(given, token)
+    return _same(request.headers.get("authorization", ""), token)
+
+
+def _is_scheduler(request: Request) -> bool:
+    return _same(request.headers.get("x-cron-secret", ""), _settings(request).cron_secret)
+
+
+def _is_accepted(request: Request, header: str, door: str) -> bool:
+    """Whether a fault lets these credentials in."""
+    given, accepted = request.headers.get(header), _behaviour(request).accepts.get(door, ())
+    return ("none" if given is None else given) in accepted or (bool(given) and "*" in accepted)
 
 
 def _same(given: str, wanted: str) -> bool:
@@ -232,7 +250,7 @@ async def _body(request: Request) -> bytes:
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > BODY_LIMIT_BYTES:
+        if len(body) > BODY_LIMIT_BYTES and not _behaviour(request).any_body_size:
             raise HTTPException(413, f"a body has at most {BODY_LIMIT_BYTES} bytes")
     return body
 
@@ -335,6 +353,7 @@ ROUTES: Final = [
     Route("/api/orders/{order_id}", get_order),
     Route("/api/customers/{customer_id}/orders", get_customer_orders),
     Route("/admin/stats", get_stats),
+    Route("/admin/settings", get_settings),
     Route("/admin/maintenance", post_maintenance, methods=["POST"]),
     Route("/cron/expire-orders", post_expire, methods=["POST"]),
 ]

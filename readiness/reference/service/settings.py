@@ -64,6 +64,8 @@ class Behaviour(BaseModel):
 
     Attributes:
         every: for a route with a delay, status or body: only each n-th request has it.
+        accepts: for `admin` (its settings) and `cron`: credentials that open it besides the right
+            ones; `none` for none at all, `*` for any that are not empty.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,6 +75,7 @@ class Behaviour(BaseModel):
     body: dict[str, str] = {}
     content_type: dict[str, str] = {}
     every: dict[str, int] = {}
+    accepts: dict[str, list[str]] = {}
     ready_ignores_database: bool = False
     live_needs_database: bool = False
     ready_needs_restart: bool = False
@@ -87,8 +90,8 @@ class Behaviour(BaseModel):
     drop_writes: bool = False
     clock_behind_s: int = 0
     admin_is_open: bool = False
-    cron_is_open: bool = False
     shows_tracebacks: bool = False
+    any_body_size: bool = False
     environment: str | None = None
     version: str | None = None
 

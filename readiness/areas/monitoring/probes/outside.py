@@ -1,7 +1,6 @@
 """What monitoring sees from outside: private pages, blackbox probes, the error tracker."""
 
 import json
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,9 +23,6 @@ from readiness.model.secrets import Secret, register
 _SUCCESSES: Final = range(200, 300)
 _REDIRECTS: Final = range(300, 400)
 _REFUSALS: Final = {401, 403, 407}
-_LOGIN: Final = re.compile(
-    r"log[-_]?in|log[-_]?on|sign[-_]?in|auth|sso|saml|oidc|openid|session", re.IGNORECASE
-)
 _DAY_S: Final = 86400
 # Two of the usual intervals of 15 s.
 _PATIENCE_S: Final = 30.0
@@ -75,19 +71,9 @@ def control(service: Service, path: str) -> Measurement | None:
 def _verdict(answer: Answer) -> str:
     if answer.status in _SUCCESSES:
         return "open"
-    if answer.status in _REFUSALS or _redirects_to_login(answer):
+    if answer.status in _REFUSALS or answer.redirects_to_login:
         return "refused"
     raise _neither(answer)
-
-
-def _redirects_to_login(answer: Answer) -> bool:
-    if answer.status not in _REDIRECTS or not answer.location:
-        return False
-    there = urlsplit(answer.location)
-    # The page itself may be called /auth: only another path counts.
-    return there.path != urlsplit(answer.url).path and bool(
-        _LOGIN.search(f"{there.netloc}{there.path}")
-    )
 
 
 def _neither(answer: Answer) -> CouldNotMeasure:
