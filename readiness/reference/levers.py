@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -206,6 +207,13 @@ class Levers(
             path.write_text(summary_of_k6(p95_ms), encoding="utf-8")
             with self._declared(LOADED_BY_K6.format(summary=path)):
                 yield
+
+    @contextlib.contextmanager
+    def declared(self, check: str, tables: str) -> Iterator[None]:
+        """Declare, at the end of the load `customers`, the tables of a check that is left out."""
+        left_out = rf'\n# .*\n\[\[not_applicable\]\]\nwhat = "{re.escape(check)}"\n(\w.*\n)+'
+        with self.edit_config(lambda text: re.sub(left_out, "", text)), self._declared(tables):
+            yield
 
     def _declared(self, tables: str) -> Lever:
         return self.replace_in_config(_ENDPOINTS, f"{tables}\n{_ENDPOINTS}")

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from readiness.areas.performance.reference import SPIKE
 from readiness.model.fault import broken_by
 
 _INGEST: Final = "performance.ingest-rate[orders]"
@@ -119,6 +120,30 @@ load_is_not_kept_up = broken_by(
     "Requests queue for 3.5 s before they are answered.",
     {_LOAD: {"p95", "p99", "throughput"}},
     lambda levers: levers.behave(delay_ms={_CUSTOMERS: 3500}),
+)
+
+_RECOVERY: Final = "performance.recovery[customers]"
+# Either worker may get few of the first requests: only the spike brings this many to one.
+_BURST: Final = 120
+
+slow_after_a_spike = broken_by(
+    "slow_after_a_spike",
+    "A burst fills a queue of requests that nobody waits for any more: it stays for 10 s.",
+    {_RECOVERY: {"p95"}},
+    lambda levers: (
+        levers.declared("performance.recovery", SPIKE),
+        levers.behave(delay_ms={_CUSTOMERS: 1000}, after_per_s=_BURST),
+    ),
+)
+
+refuses_after_a_spike = broken_by(
+    "refuses_after_a_spike",
+    "A burst makes the rate limiter refuse the next 10 s, with 429, at any rate.",
+    {_RECOVERY: {"errors"}},
+    lambda levers: (
+        levers.declared("performance.recovery", SPIKE),
+        levers.behave(status={_CUSTOMERS: 429}, after_per_s=_BURST),
+    ),
 )
 
 k6_saw_a_slow_service = broken_by(

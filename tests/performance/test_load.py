@@ -255,6 +255,17 @@ def test_failures_after_a_wait_that_noise_explains_are_an_error(
         ({"max_p99_ms": 100}, "which no service can keep"),
         ({"timeout_s": 0.5}, "ends each request before"),
         ({"service": "apy"}, "apy"),
+        ({"spike": {"rate": 50, "seconds": 1, "within_s": 1}}, "is not above the 50 requests/s"),
+        (
+            {
+                "requests": None,
+                "rate": None,
+                "locustfile": "a.py",
+                "users": 1,
+                "spike": {"rate": 50, "seconds": 1, "within_s": 1},
+            },
+            "needs `requests`",
+        ),
     ],
 )
 def test_mistakes_of_the_table(settings: dict[str, object], says: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Final
 
-from readiness.areas.performance.config import Config, Load, Query
+from readiness.areas.performance.config import Config, Load, Query, Spike
 from readiness.config.base.area import Area
 from readiness.config.base.mistakes import Mistake, known, twice
 
@@ -66,6 +66,8 @@ def _contradictions(load: Load) -> Iterator[tuple[str, str, str]]:
             ),
             f"set it to {math.ceil(load.fewest / load.rate)}, or raise `rate`",
         )
+    if load.spike:
+        yield from _of_spike(load, load.spike)
     if load.max_p99_ms and load.max_p99_ms < load.max_p95_ms:
         yield "max_p99_ms", "is below `max_p95_ms`, which no service can keep", "raise it"
     if load.max_p95_ms >= load.timeout_s * 1000:
@@ -74,6 +76,14 @@ def _contradictions(load: Load) -> Iterator[tuple[str, str, str]]:
             "ends each request before it can be slower than `max_p95_ms`",
             f"set it above {load.max_p95_ms / 1000:g}",
         )
+
+
+def _of_spike(load: Load, spike: Spike) -> Iterator[tuple[str, str, str]]:
+    if not load.requests:
+        yield "spike", "needs `requests`, whose rate can be raised", "declare them, or remove it"
+    elif load.rate and spike.rate <= load.rate:
+        what = f"has a `rate` that is not above the {load.rate:g} requests/s of the load"
+        yield "spike", what, "raise it"
 
 
 def _placeholders(queries: Iterable[Query]) -> Iterator[Mistake]:

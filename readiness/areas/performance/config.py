@@ -105,6 +105,18 @@ class LoadRequest(Request):
     weight: Count = Field(1, description="its share of the requests, against the other weights")
 
 
+class Spike(Model):
+    """A burst of the same requests, after which the load's p95 and errors must recover."""
+
+    rate: Positive = Field(..., description="requests a second while it lasts")
+    seconds: Positive = Field(..., description="seconds that it lasts")
+    within_s: Positive = Field(
+        ...,
+        description="seconds after its end from which `max_p95_ms` and `max_error_ratio` are kept"
+        " again, for the `duration_s` of the load",
+    )
+
+
 LoadTool = Literal["k6", "vegeta", "gatling", "wrk2"]
 
 
@@ -145,6 +157,7 @@ class Load(Model):
     max_late_ms: Positive = Field(
         50, description="milliseconds; if 1 % is sent later than this, the generator was too slow"
     )
+    spike: Spike | None = Field(None, description="a burst that the service must recover from")
 
     @property
     def fewest(self) -> int:

@@ -29,6 +29,16 @@ from readiness.model.verdict import judge
 
 _SAMPLES: Final = 60
 _RELEASE: Final = "1.4.0"
+DECLARED_BY_FAULTS: Final = {
+    "performance.recovery": "takes ten seconds; the faults of `readiness prove` declare a spike",
+}
+"""Checks that the reference system leaves out, each with the reason."""
+SPIKE: Final = """
+[performance.load.spike]
+rate = 300
+seconds = 1
+within_s = 1
+"""
 LOADED_BY_K6: Final = """
 [[performance.load]]
 name = "nightly"

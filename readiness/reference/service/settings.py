@@ -64,6 +64,8 @@ class Behaviour(BaseModel):
 
     Attributes:
         every: for a route with a delay, status or body: only each n-th request has it.
+        after_per_s: if set, they are only had for ten seconds after a worker was sent more
+            requests than this within one second.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,6 +75,7 @@ class Behaviour(BaseModel):
     body: dict[str, str] = {}
     content_type: dict[str, str] = {}
     every: dict[str, int] = {}
+    after_per_s: int = 0
     ready_ignores_database: bool = False
     live_needs_database: bool = False
     ready_needs_restart: bool = False
