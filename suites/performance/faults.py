@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from readiness.areas.performance.reference import SPIKE
+from readiness.areas.performance.reference import CAPACITY, SPIKE
 from readiness.model.fault import broken_by
 
 _INGEST: Final = "performance.ingest-rate[orders]"
@@ -143,6 +143,16 @@ refuses_after_a_spike = broken_by(
     lambda levers: (
         levers.declared("performance.recovery", SPIKE),
         levers.behave(status={_CUSTOMERS: 429}, after_per_s=_BURST),
+    ),
+)
+
+is_limited_to_todays_peak = broken_by(
+    "is_limited_to_todays_peak",
+    "A rate limit refuses what is well above today's peak, with 429.",
+    {"performance.capacity[customers]": {"headroom"}},
+    lambda levers: (
+        levers.declared("performance.capacity", CAPACITY),
+        levers.behave(status={_CUSTOMERS: 429}, after_per_s=100),
     ),
 )
 

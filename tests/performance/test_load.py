@@ -255,6 +255,7 @@ def test_failures_after_a_wait_that_noise_explains_are_an_error(
         ({"max_p99_ms": 100}, "which no service can keep"),
         ({"timeout_s": 0.5}, "ends each request before"),
         ({"service": "apy"}, "apy"),
+        ({"capacity": {"min_headroom": 2, "max_rate": 90}}, "`max_rate` below the 100 requests/s"),
         ({"spike": {"rate": 50, "seconds": 1, "within_s": 1}}, "is not above the 50 requests/s"),
         (
             {

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Final
 
-from readiness.areas.performance.config import Config, Load, Query, Spike
+from readiness.areas.performance.config import Capacity, Config, Load, Query, Spike
 from readiness.config.base.area import Area
 from readiness.config.base.mistakes import Mistake, known, twice
 
 __all__ = ["AREA"]
+
+_NEEDS_REQUESTS: Final = "needs `requests`, whose rate can be raised"
 
 
 def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
@@ -68,6 +70,8 @@ def _contradictions(load: Load) -> Iterator[tuple[str, str, str]]:
         )
     if load.spike:
         yield from _of_spike(load, load.spike)
+    if load.capacity:
+        yield from _of_capacity(load, load.capacity)
     if load.max_p99_ms and load.max_p99_ms < load.max_p95_ms:
         yield "max_p99_ms", "is below `max_p95_ms`, which no service can keep", "raise it"
     if load.max_p95_ms >= load.timeout_s * 1000:
@@ -80,10 +84,19 @@ def _contradictions(load: Load) -> Iterator[tuple[str, str, str]]:
 
 def _of_spike(load: Load, spike: Spike) -> Iterator[tuple[str, str, str]]:
     if not load.requests:
-        yield "spike", "needs `requests`, whose rate can be raised", "declare them, or remove it"
+        yield "spike", _NEEDS_REQUESTS, "declare them, or remove it"
     elif load.rate and spike.rate <= load.rate:
         what = f"has a `rate` that is not above the {load.rate:g} requests/s of the load"
         yield "spike", what, "raise it"
+
+
+def _of_capacity(load: Load, capacity: Capacity) -> Iterator[tuple[str, str, str]]:
+    needed = (load.rate or 0) * capacity.min_headroom
+    if not load.requests:
+        yield "capacity", _NEEDS_REQUESTS, "declare them, or remove it"
+    elif capacity.max_rate and capacity.max_rate < needed:
+        what = f"has a `max_rate` below the {needed:g} requests/s of `min_headroom`"
+        yield "capacity", what, "raise it"
 
 
 def _placeholders(queries: Iterable[Query]) -> Iterator[Mistake]:

@@ -117,6 +117,22 @@ class Spike(Model):
     )
 
 
+class Capacity(Model):
+    """How much more than its `rate`, the declared peak, a load may become."""
+
+    min_headroom: Annotated[float, Field(ge=1)] = Field(
+        ..., description="the objectives must be kept up to this multiple of the load's `rate`"
+    )
+    max_rate: Positive | None = Field(
+        None,
+        description="requests a second of the last step; default: twice as many as `min_headroom`"
+        " asks for",
+    )
+    steps: Annotated[int, Field(ge=2, le=50)] = Field(
+        8, description="steps from `rate` to `max_rate`, each of `duration_s`; the first miss ends"
+    )
+
+
 LoadTool = Literal["k6", "vegeta", "gatling", "wrk2"]
 
 
@@ -156,6 +172,9 @@ class Load(Model):
     )
     max_late_ms: Positive = Field(
         50, description="milliseconds; if 1 % is sent later than this, the generator was too slow"
+    )
+    capacity: Capacity | None = Field(
+        None, description="find the rate up to which the objectives are kept"
     )
     spike: Spike | None = Field(None, description="a burst that the service must recover from")
 

@@ -31,6 +31,7 @@ _SAMPLES: Final = 60
 _RELEASE: Final = "1.4.0"
 DECLARED_BY_FAULTS: Final = {
     "performance.recovery": "takes ten seconds; the faults of `readiness prove` declare a spike",
+    "performance.capacity": "takes a minute; the faults of `readiness prove` declare it",
 }
 """Checks that the reference system leaves out, each with the reason."""
 SPIKE: Final = """
@@ -38,6 +39,12 @@ SPIKE: Final = """
 rate = 300
 seconds = 1
 within_s = 1
+"""
+CAPACITY: Final = """
+[performance.load.capacity]
+min_headroom = 3
+max_rate = 240
+steps = 2
 """
 LOADED_BY_K6: Final = """
 [[performance.load]]
