@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from readiness.areas.performance.reference import CAPACITY, SPIKE
+from readiness.areas.performance.reference import CAPACITY, SOAK, SPIKE
 from readiness.model.fault import broken_by
 
 _INGEST: Final = "performance.ingest-rate[orders]"
@@ -143,6 +143,25 @@ refuses_after_a_spike = broken_by(
     lambda levers: (
         levers.declared("performance.recovery", SPIKE),
         levers.behave(status={_CUSTOMERS: 429}, after_per_s=_BURST),
+    ),
+)
+
+_SOAK: Final = "performance.soak[customers]"
+
+memory_leaks = broken_by(
+    "memory_leaks",
+    "A cache without a limit keeps 128 KiB of each request.",
+    {_SOAK: {"memory"}},
+    lambda levers: (levers.declared("performance.soak", SOAK), levers.behave(leak_kib=128)),
+)
+
+connections_leak = broken_by(
+    "connections_leak",
+    "Each 30th request takes a path on which its connection is not returned.",
+    {_SOAK: {"connections"}},
+    lambda levers: (
+        levers.declared("performance.soak", SOAK),
+        levers.behave(leak_connection_every=30),
     ),
 )
 

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Final
 
-from readiness.areas.performance.config import Capacity, Config, Load, Query, Spike
+from readiness.areas.performance.config import Capacity, Config, Load, Query, Soak, Spike
 from readiness.config.base.area import Area
 from readiness.config.base.mistakes import Mistake, known, twice
 
 __all__ = ["AREA"]
 
+_SHORTEST_SOAK_S: Final = 6
+_MOST_REQUESTS: Final = 2_000_000
 _NEEDS_REQUESTS: Final = "needs `requests`, whose rate can be raised"
 
 
@@ -29,6 +31,8 @@ def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
     for index, load in enumerate(performance.load):
         place = ("performance", "load", index)
         yield from known((*place, "service"), load.service, "services", config.services)
+        if load.soak:
+            yield from _of_soak(config, (*place, "soak"), load, load.soak)
         for key, what, remedy in _contradictions(load):
             yield Mistake((*place, key), what, remedy)
 
@@ -97,6 +101,28 @@ def _of_capacity(load: Load, capacity: Capacity) -> Iterator[tuple[str, str, str
     elif capacity.max_rate and capacity.max_rate < needed:
         what = f"has a `max_rate` below the {needed:g} requests/s of `min_headroom`"
         yield "capacity", what, "raise it"
+
+
+def _of_soak(
+    config: Config, place: tuple[str | int, ...], load: Load, soak: Soak
+) -> Iterator[Mistake]:
+    judged_s, limit_s = soak.duration_s - soak.settle_s, config.gate.check_timeout_s
+    if not load.requests:
+        yield Mistake(place, "needs `requests`, which arrive at a rate", "declare them")
+    elif judged_s < _SHORTEST_SOAK_S:
+        what = f"leaves {judged_s:g} s to be judged, and {_SHORTEST_SOAK_S} are needed"
+        yield Mistake((*place, "duration_s"), what, "raise it, or lower `settle_s`")
+    elif (load.rate or 0) * soak.duration_s > _MOST_REQUESTS:
+        what = f"is more than {_MOST_REQUESTS:,} requests, which are kept in memory"
+        yield Mistake((*place, "duration_s"), what, "lower it, or `rate`")
+    elif soak.duration_s + load.warm_up_s >= limit_s:
+        what = f"is as long as `check_timeout_s` of [gate], which is {limit_s:g}"
+        yield Mistake((*place, "duration_s"), what, "raise that, and `run_timeout_s`")
+    if soak.database:
+        yield from known((*place, "database"), soak.database, "databases", config.databases)
+    if soak.memory_query and config.prometheus is None:
+        what = "is asked of Prometheus, and no [prometheus] is declared"
+        yield Mistake((*place, "memory_query"), what, "declare it, or use `memory`")
 
 
 def _placeholders(queries: Iterable[Query]) -> Iterator[Mistake]:

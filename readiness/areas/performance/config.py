@@ -133,6 +133,34 @@ class Capacity(Model):
     )
 
 
+class Soak(Model):
+    """A long time of the same load, in which memory and connections must not grow."""
+
+    duration_s: Positive = Field(900, description="seconds of the load")
+    settle_s: Annotated[float, Field(ge=0)] = Field(
+        60, description="seconds at its beginning that are not judged: caches and pools fill"
+    )
+    memory: Text = Field(
+        "process_resident_memory_bytes",
+        description="metric, or selector, of the service's metrics page; its series are summed",
+    )
+    memory_query: Text | None = Field(
+        None,
+        description="PromQL that gives it in bytes instead; for several instances behind one"
+        " address",
+    )
+    max_memory_growth: Positive = Field(
+        ..., description="largest growth of the memory, as a share of what it was once settled"
+    )
+    database: Name | None = Field(
+        None, description="the [databases.NAME] whose connections are counted"
+    )
+    role: Text | None = Field(None, description="count the connections of this role only")
+    max_connections_growth: Annotated[float, Field(ge=0)] = Field(
+        1, description="largest growth of their number"
+    )
+
+
 LoadTool = Literal["k6", "vegeta", "gatling", "wrk2"]
 
 
@@ -176,6 +204,7 @@ class Load(Model):
     capacity: Capacity | None = Field(
         None, description="find the rate up to which the objectives are kept"
     )
+    soak: Soak | None = Field(None, description="a long time in which nothing may grow")
     spike: Spike | None = Field(None, description="a burst that the service must recover from")
 
     @property

@@ -31,6 +31,7 @@ _SAMPLES: Final = 60
 _RELEASE: Final = "1.4.0"
 DECLARED_BY_FAULTS: Final = {
     "performance.recovery": "takes ten seconds; the faults of `readiness prove` declare a spike",
+    "performance.soak": "takes ten seconds or more; the faults of `readiness prove` declare it",
     "performance.capacity": "takes a minute; the faults of `readiness prove` declare it",
 }
 """Checks that the reference system leaves out, each with the reason."""
@@ -45,6 +46,16 @@ CAPACITY: Final = """
 min_headroom = 3
 max_rate = 240
 steps = 2
+"""
+SOAK: Final = """
+[performance.load.soak]
+duration_s = 9
+settle_s = 2
+memory = "service_resident_memory_bytes"
+max_memory_growth = 0.1
+database = "shop"
+role = "shop_app"
+max_connections_growth = 8
 """
 LOADED_BY_K6: Final = """
 [[performance.load]]

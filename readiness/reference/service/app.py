@@ -5,10 +5,8 @@ import hmac
 import itertools
 import json
 import logging
-import math
 import time
 import traceback
-from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -30,11 +28,11 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from readiness.reference.service import metrics, orders
+from readiness.reference.service.kept import Kept
 from readiness.reference.service.settings import Behaviour, BehaviourFile, Settings
 
 BODY_LIMIT_BYTES: Final = 1 << 20
 POOL_MOST: Final = 8
-AFTER_BURST_S: Final = 10.0
 UNMATCHED: Final = "unmatched"
 _log = logging.getLogger("service")
 
@@ -260,8 +258,7 @@ class Around:
         self._routes = routes
         self._behaviour = behaviour
         self._numbers = itertools.count()
-        self._last: deque[float] = deque()
-        self._burst = -math.inf
+        self._kept = Kept()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, and count it."""
@@ -303,7 +300,9 @@ class Around:
     ) -> None:
         hit = next(self._numbers) % behaviour.every.get(route, 1) == 0
         if behaviour.after_per_s:
-            hit = hit and self._is_after_burst(behaviour.after_per_s)
+            hit = hit and self._kept.is_after_burst(behaviour.after_per_s)
+        settings: Settings = scope["app"].state.settings
+        await self._kept.leak(behaviour, settings.database_url)
         if hit and route in behaviour.delay_ms:
             await asyncio.sleep(behaviour.delay_ms[route] / 1000)
         if hit and (route in behaviour.status or route in behaviour.body):
@@ -315,16 +314,6 @@ class Around:
             _log.exception("unexpected error")
             detail = traceback.format_exc() if behaviour.shows_tracebacks else "internal error"
             await error(500, detail)(scope, receive, send)
-
-    def _is_after_burst(self, per_s: int) -> bool:
-        """Whether more requests than this came within a second, less than ten seconds ago."""
-        now = time.monotonic()
-        self._last.append(now)
-        while self._last[0] < now - 1:
-            self._last.popleft()
-        if len(self._last) > per_s:
-            self._burst = now
-        return now < self._burst + AFTER_BURST_S
 
 
 def _canned(route: str, behaviour: Behaviour) -> Response:

@@ -66,10 +66,14 @@ class Behaviour(BaseModel):
         every: for a route with a delay, status or body: only each n-th request has it.
         after_per_s: if set, they are only had for ten seconds after a worker was sent more
             requests than this within one second.
+        leak_kib: memory that each request keeps.
+        leak_connection_every: each n-th request keeps a connection to the database.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    leak_kib: int = 0
+    leak_connection_every: int = 0
     delay_ms: dict[str, int] = {}
     status: dict[str, int] = {}
     body: dict[str, str] = {}
