@@ -238,6 +238,17 @@ weight = 3
 [[performance.load.requests]]
 path = "/api/customers/1234/orders"
 
+# Two workers have eight connections each.
+[[performance.pools]]
+name = "orders"
+service = "orders"
+path = "/api/orders/2"
+dsn = "${REFERENCE_OWNER_DSN}"
+hold_sql = "lock table shop.orders in access exclusive mode"
+hold_s = 0.3
+requests = 20
+max_ms = 2000
+
 [[performance.endpoints]]
 name = "one-order"
 service = "orders"

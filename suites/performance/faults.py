@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from readiness.areas.performance.reference import CAPACITY, SOAK, SPIKE
-from readiness.model.fault import broken_by
+from readiness.areas.performance.reference import CAPACITY, DEPENDENCY, SOAK, SPIKE
+from readiness.model.fault import Fault, broken_by
 
 _INGEST: Final = "performance.ingest-rate[orders]"
 _QUERY: Final = "performance.query-latency[recent-orders]"
@@ -163,6 +163,59 @@ connections_leak = broken_by(
         levers.declared("performance.soak", SOAK),
         levers.behave(leak_connection_every=30),
     ),
+)
+
+# Alerts would follow, which are right, and findings of other checks.
+_UNCOUNTED: Final = {"ignore_error_counter": True}
+_POOL: Final = "performance.pool[orders]"
+
+pool_refuses = broken_by(
+    "pool_refuses",
+    "A request gives up after waiting 50 ms for a connection.",
+    {_POOL: {"errors"}},
+    lambda levers: levers.behave(pool_timeout_s=0.05, **_UNCOUNTED),
+)
+
+pool_is_kept_busy = broken_by(
+    "pool_is_kept_busy",
+    "Each request keeps its connection for 2.5 s more, while it renders the page.",
+    {_POOL: {"slowest"}},
+    lambda levers: levers.behave(keeps_connection_ms=2500, pool_timeout_s=60, page_timeout_s=60),
+)
+
+_DEPENDENCY: Final = "performance.dependency[orders-table]"
+
+
+def _slow_dependency(name: str, story: str, key: str, **switches: object) -> Fault:
+    return broken_by(
+        name,
+        story,
+        {_DEPENDENCY: {key}},
+        lambda levers: (
+            levers.declared("performance.dependency", DEPENDENCY),
+            levers.behave(**switches, **_UNCOUNTED),
+        ),
+    )
+
+
+waits_without_a_time_out = _slow_dependency(
+    "waits_without_a_time_out",
+    "The time-out of pages went with a refactoring: they wait for the database for 15 s.",
+    "fails-fast",
+    page_timeout_s=60,
+)
+liveness_waits_for_the_pool = _slow_dependency(
+    "liveness_waits_for_the_pool",
+    "The liveness page uses the connections that all requests wait for.",
+    "isolated",
+    live_needs_database=True,
+)
+breaker_stays_open = _slow_dependency(
+    "breaker_stays_open",
+    "A circuit breaker refuses ten seconds after more than ten requests, though all is well again.",
+    "recovers",
+    status={_ONE_ORDER: 503},
+    after_per_s=10,
 )
 
 is_limited_to_todays_peak = broken_by(

@@ -64,7 +64,9 @@ def test_what_shows_nothing_is_an_error(moments: list[tuple[float, float]], says
 
 @pytest.mark.contract
 def test_a_metric_that_is_not_there_is_noticed_before_the_load() -> None:
-    with SmallServer({"/metrics": Reply("other 1\n", content_type="text/plain; version=0.0.4")}) as server:
+    with SmallServer(
+        {"/metrics": Reply("other 1\n", content_type="text/plain; version=0.0.4")}
+    ) as server:
         with pytest.raises(NoData, match="process_resident_memory_bytes"):
             soaked(LOAD, SOAK, config(server.url))
         assert {path for _, path, _ in server.requests} == {"/metrics"}

@@ -2,11 +2,20 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import Final
 
-from readiness.areas.performance.config import Capacity, Config, Load, Query, Soak, Spike
+from readiness.areas.performance.config import (
+    Capacity,
+    Config,
+    Dependency,
+    Load,
+    Pool,
+    Query,
+    Soak,
+    Spike,
+)
 from readiness.config.base.area import Area
 from readiness.config.base.mistakes import Mistake, known, twice
 
@@ -27,6 +36,7 @@ def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
     yield from twice(("performance", "queries"), "name", (q.name for q in performance.queries))
     yield from _placeholders(performance.queries)
     yield from _endpoints(config)
+    yield from _pressure(config)
     yield from twice(("performance", "load"), "name", (one.name for one in performance.load))
     for index, load in enumerate(performance.load):
         place = ("performance", "load", index)
@@ -50,6 +60,22 @@ def _endpoints(config: Config) -> Iterator[Mistake]:
                 f"`timeout_s` of [services.{endpoint.service}] ends each request before",
                 f"set that above {endpoint.max_p95_ms / 1000:g}",
             )
+
+
+def _pressure(config: Config) -> Iterator[Mistake]:
+    tables: dict[str, Sequence[Pool | Dependency]] = {
+        "pools": config.performance.pools,
+        "dependencies": config.performance.dependencies,
+    }
+    for table, subjects in tables.items():
+        yield from twice(("performance", table), "name", (one.name for one in subjects))
+        for index, one in enumerate(subjects):
+            place = ("performance", table, index)
+            yield from known((*place, "service"), one.service, "services", config.services)
+    for index, pool in enumerate(config.performance.pools):
+        if pool.max_ms <= 1000 * pool.hold_s:
+            what = f"is not above the {pool.hold_s:g} s of `hold_s`, which count"
+            yield Mistake(("performance", "pools", index, "max_ms"), what, "raise it")
 
 
 def _contradictions(load: Load) -> Iterator[tuple[str, str, str]]:
@@ -147,6 +173,8 @@ AREA: Final = Area(
         "ingest": ("[[performance.ingest]]", lambda c: c.performance.ingest),
         "query": ("[[performance.queries]]", lambda c: c.performance.queries),
         "endpoint": ("[[performance.endpoints]]", lambda c: c.performance.endpoints),
+        "pool": ("[[performance.pools]]", lambda c: c.performance.pools),
+        "dependency": ("[[performance.dependencies]]", lambda c: c.performance.dependencies),
         "load": ("[[performance.load]]", lambda c: c.performance.load),
     },
     mistakes=_mistakes,

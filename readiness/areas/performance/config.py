@@ -4,7 +4,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from readiness.config.base import Body, Count, File, Model, Name, Path_, Positive, Text, tables
+from readiness.config.base import (
+    Body,
+    Command,
+    Count,
+    File,
+    Model,
+    Name,
+    Path_,
+    Positive,
+    Text,
+    tables,
+)
 from readiness.lib.sampling import fewest_samples
 from readiness.model.secrets import Dsn
 
@@ -228,6 +239,55 @@ class Baseline(Model):
     min_ms: Positive = Field(5, description="milliseconds; a smaller difference is none")
 
 
+class Pool(Request):
+    """A request that needs a connection of a pool, sent more often at once than there are."""
+
+    name: Name = Field(..., description="its name in the report")
+    service: Name = Field(..., description="the [services.NAME] that the requests are sent to")
+    dsn: Dsn = Field(..., description="a role that may run `hold_sql`")
+    hold_sql: Text = Field(
+        ...,
+        description="statement that makes the request wait while its transaction lasts, as"
+        " `lock table orders in access exclusive mode`; it is rolled back",
+    )
+    hold_s: Annotated[float, Field(gt=0, le=10)] = Field(
+        0.5, description="seconds that it lasts; others wait, too"
+    )
+    requests: Annotated[int, Field(ge=2, le=1000)] = Field(
+        ..., description="requests at once; more than the pools of all replicas have connections"
+    )
+    max_ms: Positive = Field(
+        ..., description="milliseconds; slowest answer, the time of `hold_s` included"
+    )
+
+
+class Dependency(Model):
+    """A dependency that becomes slow in a drill."""
+
+    name: Name = Field(..., description="its name in the report")
+    service: Name = Field(..., description="the [services.NAME] that depends on it")
+    slow: Command = Field(..., description="the command that makes it slow, as a list")
+    restore: Command = Field(..., description="the command that restores it, as a list")
+    dependent: Annotated[list[Path_], Field(min_length=1)] = Field(
+        ..., description="paths (GET, 200) that need it"
+    )
+    independent: Annotated[list[Path_], Field(min_length=1)] = Field(
+        ..., description="paths (GET, 200) that do not"
+    )
+    requests: Annotated[int, Field(ge=1, le=500)] = Field(
+        50, description="requests of each dependent path that wait for it at once"
+    )
+    fail_within_s: Positive = Field(
+        ..., description="seconds; by then each of them is answered, with whatever status"
+    )
+    max_ms: Positive = Field(
+        ..., description="milliseconds; slowest answer of an independent path meanwhile"
+    )
+    recover_within_s: Positive = Field(
+        10, description="seconds after `restore` until the dependent paths answer 200 again"
+    )
+
+
 class Performance(Model):
     """Performance baselines."""
 
@@ -243,6 +303,13 @@ class Performance(Model):
     baseline: Baseline | None = Field(None, description="compare with earlier runs")
     load: Annotated[list[Load], Field(min_length=1)] = Field(
         default=[], description="loads with objectives, as [[performance.load]]"
+    )
+    pools: Annotated[list[Pool], Field(min_length=1)] = Field(
+        default=[], description="connection pools under pressure, as [[performance.pools]]"
+    )
+    dependencies: Annotated[list[Dependency], Field(min_length=1)] = Field(
+        default=[],
+        description="dependencies that a drill makes slow, as [[performance.dependencies]]",
     )
 
 

@@ -1,6 +1,7 @@
 """What was before: a READY run of the reference system, and a load that another tool sent."""
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ _SAMPLES: Final = 60
 _RELEASE: Final = "1.4.0"
 DECLARED_BY_FAULTS: Final = {
     "performance.recovery": "takes ten seconds; the faults of `readiness prove` declare a spike",
+    "performance.dependency": "takes some seconds; the faults of `readiness prove` declare it",
     "performance.soak": "takes ten seconds or more; the faults of `readiness prove` declare it",
     "performance.capacity": "takes a minute; the faults of `readiness prove` declare it",
 }
@@ -56,6 +58,18 @@ max_memory_growth = 0.1
 database = "shop"
 role = "shop_app"
 max_connections_growth = 8
+"""
+DEPENDENCY: Final = f"""
+[[performance.dependencies]]
+name = "orders-table"
+service = "orders"
+slow = ["{sys.executable}", "-m", "readiness.reference.drill", "slow"]
+restore = ["{sys.executable}", "-m", "readiness.reference.drill", "fast"]
+dependent = ["/api/orders/2"]
+independent = ["/shop", "/health/live"]
+fail_within_s = 6
+max_ms = 2000
+recover_within_s = 4
 """
 LOADED_BY_K6: Final = """
 [[performance.load]]

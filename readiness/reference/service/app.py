@@ -60,6 +60,18 @@ def _pool(request: Request) -> metrics.Pool:
     return pool
 
 
+@asynccontextmanager
+async def _reading(request: Request) -> AsyncIterator[AsyncConnection[dict[str, Any]]]:
+    """A connection for a page, which users do not wait for longer than a few seconds."""
+    behaviour = _behaviour(request)
+    async with (
+        asyncio.timeout(behaviour.page_timeout_s),
+        _pool(request).connection(behaviour.pool_timeout_s) as connection,
+    ):
+        yield connection
+        await asyncio.sleep(behaviour.keeps_connection_ms / 1000)
+
+
 async def get_health(request: Request) -> Response:
     """The state of the service and of what it depends on."""
     settings, behaviour = _settings(request), _behaviour(request)
@@ -137,7 +149,7 @@ async def get_orders(request: Request) -> Response:
     status = request.query_params.get("status") if _settings(request).has_filter else None
     if status is not None and status not in get_args(orders.Status):
         return error(422, f"status is one of {', '.join(get_args(orders.Status))}")
-    async with _pool(request).connection() as connection:
+    async with _reading(request) as connection:
         found = await orders.newest(connection, int(limit), status)
     return Json({"orders": [_shown(request, order) for order in found]})
 
@@ -147,7 +159,7 @@ async def get_customer_orders(request: Request) -> Response:
     number = request.path_params["customer_id"]
     if not (number.isascii() and number.isdigit() and int(number) < 1 << 31):
         return error(404, "no such customer")
-    async with _pool(request).connection() as connection:
+    async with _reading(request) as connection:
         found = await orders.of_customer(connection, int(number))
     return Json({"orders": [_shown(request, order) for order in found]})
 
@@ -157,7 +169,7 @@ async def get_order(request: Request) -> Response:
     number = request.path_params["order_id"]
     if not (number.isascii() and number.isdigit() and int(number) < 1 << 63):
         return error(404, "no such order")
-    async with _pool(request).connection() as connection:
+    async with _reading(request) as connection:
         order = await orders.find(connection, int(number))
     return Json(_shown(request, order)) if order else error(404, "no such order")
 

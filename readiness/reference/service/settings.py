@@ -66,12 +66,18 @@ class Behaviour(BaseModel):
         every: for a route with a delay, status or body: only each n-th request has it.
         after_per_s: if set, they are only had for ten seconds after a worker was sent more
             requests than this within one second.
+        page_timeout_s: how long a page that reads may take.
+        pool_timeout_s: how long such a page waits for a connection; default: as all requests.
+        keeps_connection_ms: how long it keeps the connection once it has its rows.
         leak_kib: memory that each request keeps.
         leak_connection_every: each n-th request keeps a connection to the database.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    page_timeout_s: float = 3
+    pool_timeout_s: float | None = None
+    keeps_connection_ms: int = 0
     leak_kib: int = 0
     leak_connection_every: int = 0
     delay_ms: dict[str, int] = {}
