@@ -122,16 +122,23 @@ class Levers(
         finally:
             self._execute(undo)
 
+    def slow_insert(self, table: str, ms: float) -> Lever:
+        """Make each row inserted into `schema.table` take `ms` longer, 1 at least."""
+        return self._insert_trigger(table, f"perform pg_sleep({ms / 1000})")
+
+    def busy_insert(self, table: str, kib: int) -> Lever:
+        """Make each row inserted into `schema.table` work: some 2 microseconds per KiB."""
+        return self._insert_trigger(table, f"perform md5(repeat('x', {1024 * kib}) || new)")
+
     @contextlib.contextmanager
-    def slow_insert(self, table: str, ms: float) -> Iterator[None]:
-        """Make each row inserted into `schema.table` take `ms` longer."""
+    def _insert_trigger(self, table: str, statement: str) -> Iterator[None]:
         name = sql.Identifier(*table.split("."))
         do = sql.SQL(
             "create function public.readiness_slow() returns trigger language plpgsql as"
-            " 'begin perform pg_sleep({seconds}); return new; end';"
+            " {body};"
             "create trigger readiness_slow before insert on {name}"
             " for each row execute function public.readiness_slow()"
-        ).format(seconds=sql.Literal(ms / 1000), name=name)
+        ).format(body=sql.Literal(f"begin {statement}; return new; end"), name=name)
         undo = sql.SQL(
             "drop trigger readiness_slow on {name}; drop function public.readiness_slow()"
         ).format(name=name)

@@ -94,6 +94,20 @@ endpoint_is_slower_than_before = broken_by(
 _LOAD: Final = "performance.load[customers]"
 _CUSTOMERS: Final = "/api/customers/{customer_id}/orders"
 
+load_is_slower_than_before = broken_by(
+    "load_is_slower_than_before",
+    "Since the release before, a customer's orders take 200 ms more; a p95 of 500 is allowed.",
+    {_LOAD: {"regression"}},
+    lambda levers: (levers.judged_before(), levers.behave(delay_ms={_CUSTOMERS: 200})),
+)
+
+ingest_is_slower_than_before = broken_by(
+    "ingest_is_slower_than_before",
+    "Since the release before, a trigger works 0.1 ms on each row; 1 ms is allowed.",
+    {_INGEST: {"regression"}, **_DRIFT},
+    lambda levers: (levers.judged_before(), levers.busy_insert("shop.orders", kib=48)),
+)
+
 slow_under_load = broken_by(
     "slow_under_load",
     "The list of a customer's orders waits 1 s for another service.",

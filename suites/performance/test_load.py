@@ -3,11 +3,13 @@
 from readiness import Evidence, at_least, at_most, check
 from readiness.areas.performance import load as probe
 from readiness.areas.performance import objectives, summaries
+from readiness.areas.performance.baseline import Comparison, comparison
 from readiness.areas.performance.config import Load
 from readiness.areas.performance.judging import Failures
+from readiness.areas.performance.load import Loaded
 from readiness.areas.performance.recovery import recover
 from readiness.config.models import Config
-from readiness.lib.noise import SILENCE
+from readiness.lib.noise import SILENCE, Noise
 from readiness.lib.retry import undisturbed
 from readiness.model.errors import NoData
 from readiness.model.measurement import Measurement
@@ -16,7 +18,7 @@ from readiness.model.measurement import Measurement
 @check(
     "performance.load",
     title="The service keeps its objectives under the declared load",
-    failure_title="The service misses its objectives under the declared load",
+    failure_title="The service misses its objectives under load, or is slower than before",
     each="load",
     severity="blocker",
     effect="load",
@@ -27,23 +29,39 @@ from readiness.model.measurement import Measurement
       select wait_event_type, wait_event, count(*) from pg_stat_activity
       where state = 'active' group by 1, 2;
       kubectl top pods
+    Slower than before with this release: roll back first and investigate afterwards.
     Requests fail: the message has the most frequent answers; the service's log has the reason.
     The p95 is too slow at this rate only: add replicas, or enlarge what they wait for.
     Fewer answers a second than agreed: the users of the locustfile wait for slow answers.""",
-    judgements=("p95", "p99", "errors", "throughput"),
+    judgements=("p95", "p99", "errors", "throughput", "regression"),
 )
 def test_load(load: Load, target: Config, evidence: Evidence) -> None:
     """Each objective is judged on confidence bounds, over good answers alone."""
     if load.summary:
         return _judge_summary(load, evidence)
     service = target.services[load.service]
+    compared = comparison(target, "performance.load", load)
     loaded, noise = undisturbed(
         lambda times: probe.load(load, service, seconds=load.duration_s * times),
-        lambda found, noise: objectives.kept(load, found, noise),
+        lambda found, noise: _keeps(load, found, compared, noise),
         evidence,
     )
     objectives.record(load, loaded, evidence)
-    return objectives.judge(load, loaded, noise, evidence)
+    objectives.judge(load, loaded, noise, evidence)
+    if compared and loaded.good and not evidence.failures:
+        times = objectives.good(loaded)
+        if compared.keeps(times, noise) is False and (problem := probe.starved(load, loaded)):
+            raise probe.bottleneck(load, problem)
+        compared.judge(evidence, times, noise)
+    return None
+
+
+def _keeps(load: Load, loaded: Loaded, compared: Comparison | None, noise: Noise) -> bool | None:
+    kept = objectives.kept(load, loaded, noise)
+    if not kept or compared is None:
+        return kept
+    same = compared.keeps(objectives.good(loaded), noise)
+    return None if same is False and probe.starved(load, loaded) else same
 
 
 def _judge_summary(load: Load, evidence: Evidence) -> None:

@@ -226,7 +226,7 @@ class Load(Model):
 
 
 class Baseline(Model):
-    """Compare the medians of queries and endpoints with those of earlier runs."""
+    """Compare medians (of queries, endpoints, loads, COPYs) with those of earlier runs."""
 
     records: File = Field(
         ...,

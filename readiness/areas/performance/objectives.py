@@ -37,7 +37,7 @@ def judge(load: Load, loaded: Loaded, noise: Noise, evidence: Evidence) -> None:
     for q, most, key in percentiles(load):
         with evidence.attempt():
             limit = at_most(most, load.deciding(key))
-            judge_percentile(evidence, q, _good(loaded), limit, noise, CLEARER)
+            judge_percentile(evidence, q, good(loaded), limit, noise, CLEARER)
     if load.min_per_s:
         limit = at_least(load.min_per_s, load.deciding("min_per_s"))
         rate, each_s, fastest_s = _per_second(loaded), _each_s(loaded), min(loaded.good) / 1000
@@ -46,9 +46,9 @@ def judge(load: Load, loaded: Loaded, noise: Noise, evidence: Evidence) -> None:
 
 def kept(load: Load, loaded: Loaded, noise: Noise) -> bool | None:
     """Whether all objectives are kept; None if that cannot be told."""
-    good = _failures(load, loaded, noise).keeps(load.max_error_ratio)
-    if not good or not loaded.good:
-        return good
+    few = _failures(load, loaded, noise).keeps(load.max_error_ratio)
+    if not few or not loaded.good:
+        return few
     clear = every(_keeps(load, loaded, noise))
     return None if clear is False and probe.starved(load, loaded) else clear
 
@@ -60,7 +60,8 @@ def percentiles(load: Load) -> Iterator[tuple[float, float, str]]:
         yield 0.99, load.max_p99_ms, "max_p99_ms"
 
 
-def _good(loaded: Loaded) -> Times:
+def good(loaded: Loaded) -> Times:
+    """The times of good answers."""
     return Times(loaded.good, loaded.source)
 
 
@@ -71,7 +72,7 @@ def _each_s(loaded: Loaded) -> float:
 def _keeps(load: Load, loaded: Loaded, noise: Noise) -> Iterator[bool | None]:
     """Whether each objective of good answers is kept."""
     for q, most, _ in percentiles(load):
-        yield _good(loaded).keeps(q, most, noise)
+        yield good(loaded).keeps(q, most, noise)
     if load.min_per_s:
         fastest_s = min(loaded.good) / 1000
         yield noise.keeps_rate(loaded.good_per_s, load.min_per_s, _each_s(loaded), fastest_s)

@@ -8,10 +8,13 @@ from datetime import UTC, datetime
 from typing import Final
 
 from readiness import __version__
+from readiness.areas.performance import load as probe
 from readiness.areas.performance.baseline import conditions_of, summary
 from readiness.areas.performance.config import Config, Query
 from readiness.areas.performance.endpoints import answered
+from readiness.areas.performance.ingest import copy_rate
 from readiness.areas.performance.judging import Times
+from readiness.areas.performance.objectives import good
 from readiness.areas.performance.queries import running
 from readiness.model.check import Effect, Severity
 from readiness.model.evidence import Outcome
@@ -82,7 +85,7 @@ max_p95_ms = 100
 
 
 def run_before(config: Config) -> RunRecord:
-    """Measure each query and endpoint now, as the run of the previous release would have."""
+    """Measure everything that is compared now, as the run of the previous release would have."""
     at = datetime.now(UTC)
     run = RunFacts(
         id="run-before",
@@ -107,6 +110,13 @@ def _checks(config: Config) -> Iterator[CheckResult]:
         times = answered(endpoint, config.services[endpoint.service]).times
         rounds = summary(times, conditions_of(config, endpoint))
         yield _result("performance.endpoints", endpoint.name, rounds)
+    for load in config.performance.load:
+        loaded = probe.load(load, config.services[load.service], seconds=load.duration_s)
+        rounds = summary(good(loaded), conditions_of(config, load))
+        yield _result("performance.load", load.name, rounds)
+    for ingest in config.performance.ingest:
+        rounds = summary(copy_rate(ingest.longer(2)).times, conditions_of(config, ingest))
+        yield _result("performance.ingest-rate", ingest.name, rounds)
 
 
 def _times(query: Query) -> Times:
