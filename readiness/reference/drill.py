@@ -1,23 +1,27 @@
 """What drills do to the reference system: `python -m readiness.reference.drill ACTION [NAME]`.
 
-`away` closes the shop's database and ends its connections; `back` reopens it. They need
-REFERENCE_ADMIN_DSN: a superuser in another database. `pause NAME` stops a program of the
-monitoring, such as `alertmanager`, as a frozen virtual machine is stopped: its connections stay
-open and get no answer; `resume NAME` continues it. They need REFERENCE_FOLDER.
+`away` closes the shop's database and ends its connections; `back` reopens it. `slow` locks the
+orders, as a migration would, and `fast` releases them. They need REFERENCE_ADMIN_DSN: a superuser
+in another database. `pause NAME` stops a program of the monitoring, such as `alertmanager`, as a
+frozen virtual machine is stopped: its connections stay open and get no answer; `resume NAME`
+continues it. They need REFERENCE_FOLDER.
 """
 
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 DATABASE: Final = "shop"
 ADMIN_DSN: Final = "REFERENCE_ADMIN_DSN"
 FOLDER: Final = "REFERENCE_FOLDER"
+_LOCK: Final = "readiness_slow"
 _SIGNALS: Final = {"pause": signal.SIGSTOP, "resume": signal.SIGCONT}
 _USAGE: Final = f"""\
 usage: {ADMIN_DSN}=... python -m {__spec__.name} away|back
+       {ADMIN_DSN}=... python -m {__spec__.name} slow|fast
        {FOLDER}=... python -m {__spec__.name} pause|resume NAME"""
 
 
@@ -49,6 +53,33 @@ def _allow(admin_dsn: str, database: str, *, allowed: bool) -> None:
             )
 
 
+def slow(admin_dsn: str, database: str = DATABASE) -> None:
+    """Lock the orders, and keep the lock beyond the end of this session."""
+    _in_shop(
+        admin_dsn,
+        database,
+        "begin",
+        "lock table shop.orders in access exclusive mode",
+        f"prepare transaction '{_LOCK}'",
+    )
+
+
+def fast(admin_dsn: str, database: str = DATABASE) -> None:
+    """Release the lock, if there is one."""
+    _in_shop(admin_dsn, database, f"rollback prepared '{_LOCK}'")
+
+
+def _in_shop(admin_dsn: str, database: str, *statements: str) -> None:
+    import psycopg
+    from psycopg.conninfo import make_conninfo
+
+    conninfo = make_conninfo(admin_dsn, dbname=database, options="-c lock_timeout=5s")
+    with psycopg.connect(conninfo, autocommit=True, connect_timeout=5) as connection:
+        for statement in statements:
+            with suppress(psycopg.errors.UndefinedObject):  # it is released already
+                connection.execute(statement.encode())
+
+
 def main(arguments: list[str]) -> int:
     """Exit status 0, or 2 for wrong arguments."""
     admin_dsn, folder = os.environ.get(ADMIN_DSN), os.environ.get(FOLDER)
@@ -57,6 +88,10 @@ def main(arguments: list[str]) -> int:
             away(admin_dsn)
         case ["back"] if admin_dsn:
             back(admin_dsn)
+        case ["slow"] if admin_dsn:
+            slow(admin_dsn)
+        case ["fast"] if admin_dsn:
+            fast(admin_dsn)
         case [("pause" | "resume") as action, name] if folder:
             pid = int((Path(folder) / f"{name}.pid").read_text())
             os.killpg(pid, _SIGNALS[action])

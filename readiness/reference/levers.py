@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -134,16 +135,23 @@ class Levers(
         finally:
             self._execute(undo)
 
+    def slow_insert(self, table: str, ms: float) -> Lever:
+        """Make each row inserted into `schema.table` take `ms` longer, 1 at least."""
+        return self._insert_trigger(table, f"perform pg_sleep({ms / 1000})")
+
+    def busy_insert(self, table: str, kib: int) -> Lever:
+        """Make each row inserted into `schema.table` work: some 2 microseconds per KiB."""
+        return self._insert_trigger(table, f"perform md5(repeat('x', {1024 * kib}) || new)")
+
     @contextlib.contextmanager
-    def slow_insert(self, table: str, ms: float) -> Iterator[None]:
-        """Make each row inserted into `schema.table` take `ms` longer."""
+    def _insert_trigger(self, table: str, statement: str) -> Iterator[None]:
         name = sql.Identifier(*table.split("."))
         do = sql.SQL(
             "create function public.readiness_slow() returns trigger language plpgsql as"
-            " 'begin perform pg_sleep({seconds}); return new; end';"
+            " {body};"
             "create trigger readiness_slow before insert on {name}"
             " for each row execute function public.readiness_slow()"
-        ).format(seconds=sql.Literal(ms / 1000), name=name)
+        ).format(body=sql.Literal(f"begin {statement}; return new; end"), name=name)
         undo = sql.SQL(
             "drop trigger readiness_slow on {name}; drop function public.readiness_slow()"
         ).format(name=name)
@@ -219,6 +227,13 @@ class Levers(
             path.write_text(summary_of_k6(p95_ms), encoding="utf-8")
             with self._declared(LOADED_BY_K6.format(summary=path)):
                 yield
+
+    @contextlib.contextmanager
+    def declared(self, check: str, tables: str) -> Iterator[None]:
+        """Declare, at the end of the load `customers`, the tables of a check that is left out."""
+        left_out = rf'\n# .*\n\[\[not_applicable\]\]\nwhat = "{re.escape(check)}"\n(\w.*\n)+'
+        with self.edit_config(lambda text: re.sub(left_out, "", text)), self._declared(tables):
+            yield
 
     def _declared(self, tables: str) -> Lever:
         return self.replace_in_config(_ENDPOINTS, f"{tables}\n{_ENDPOINTS}")

@@ -16,6 +16,7 @@ from readiness.areas.database.reference.timescale import Metrics
 from readiness.areas.deployment.reference.levers import ReleaseFiles
 from readiness.areas.monitoring.reference import error_tracker
 from readiness.areas.monitoring.reference import target as target_monitoring
+from readiness.areas.performance.reference import DECLARED_BY_FAULTS
 from readiness.areas.schema.reference import target as target_schema
 from readiness.areas.security.reference.edge import Edge
 from readiness.areas.security.reference.target import Audited
@@ -130,7 +131,8 @@ class Running(DatabaseParts):
         self.config.write_text(target.readiness_toml(facts), encoding="utf-8")
         config = load(self.config, os.environ | variables).config
         specs = [entry.spec for entry in catalogue.entries()]
-        facts = replace(facts, lacking=not_applicable(config, self.absent, specs))
+        absent = not_applicable(config, self.absent, specs)
+        facts = replace(facts, lacking=DECLARED_BY_FAULTS | absent)
         self.config.write_text(target.readiness_toml(facts), encoding="utf-8")
 
     def _facts(self) -> target.Facts:

@@ -46,7 +46,7 @@ class Facts:
         pager: address of the application's own alert engine.
         configured: what configures its applications.
         listener: port on which checks observe how Alertmanager retries.
-        lacking: the checks that do not apply without an absent part, each with the reason.
+        lacking: the checks that do not apply, each with the reason.
         coverage: which parts the system has.
     """
 
@@ -163,7 +163,7 @@ independent = [["alerting", "database"], ["deployment", "scaling"]]
 """
 
 _NOT_APPLICABLE: Final = """
-# A part of the reference system that this machine lacks.
+# Left out on purpose, or a part that this machine lacks.
 [[not_applicable]]
 what = {check}
 reason = {reason}
@@ -231,15 +231,6 @@ name = "recent-orders"
 dsn = "${REFERENCE_APP_DSN}"
 sql = "select * from shop.recent_orders order by created_at desc limit 50"
 
-[[performance.endpoints]]
-name = "one-order"
-service = "orders"
-path = "/api/orders/2"
-# A small sample, so that a run ends soon; a laptop may judge other things meanwhile.
-max_p95_ms = 300
-samples = 100
-budget_s = 1
-
 # What customers do at the busiest hour. Short, so that a run ends soon; 30 s are the default.
 # The limits leave room for a laptop or a CI machine that judges other things meanwhile.
 [[performance.load]]
@@ -258,6 +249,26 @@ weight = 3
 
 [[performance.load.requests]]
 path = "/api/customers/1234/orders"
+
+# Two workers have eight connections each.
+[[performance.pools]]
+name = "orders"
+service = "orders"
+path = "/api/orders/2"
+dsn = "${REFERENCE_OWNER_DSN}"
+hold_sql = "lock table shop.orders in access exclusive mode"
+hold_s = 0.3
+requests = 20
+max_ms = 2000
+
+[[performance.endpoints]]
+name = "one-order"
+service = "orders"
+path = "/api/orders/2"
+# A small sample, so that a run ends soon; a laptop may judge other things meanwhile.
+max_p95_ms = 300
+samples = 100
+budget_s = 1
 """
 
 _SIGNOFFS: Final = """

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from readiness.model.fault import broken_by
+from readiness.areas.performance.reference import CAPACITY, DEPENDENCY, SOAK, SPIKE
+from readiness.model.fault import Fault, broken_by
 
 _INGEST: Final = "performance.ingest-rate[orders]"
 _QUERY: Final = "performance.query-latency[recent-orders]"
@@ -93,6 +94,20 @@ endpoint_is_slower_than_before = broken_by(
 _LOAD: Final = "performance.load[customers]"
 _CUSTOMERS: Final = "/api/customers/{customer_id}/orders"
 
+load_is_slower_than_before = broken_by(
+    "load_is_slower_than_before",
+    "Since the release before, a customer's orders take 200 ms more; a p95 of 500 is allowed.",
+    {_LOAD: {"regression"}},
+    lambda levers: (levers.judged_before(), levers.behave(delay_ms={_CUSTOMERS: 200})),
+)
+
+ingest_is_slower_than_before = broken_by(
+    "ingest_is_slower_than_before",
+    "Since the release before, a trigger works 0.1 ms on each row; 1 ms is allowed.",
+    {_INGEST: {"regression"}, **_DRIFT},
+    lambda levers: (levers.judged_before(), levers.busy_insert("shop.orders", kib=48)),
+)
+
 slow_under_load = broken_by(
     "slow_under_load",
     "The list of a customer's orders waits 1 s for another service.",
@@ -119,6 +134,112 @@ load_is_not_kept_up = broken_by(
     "Requests queue for 3.5 s before they are answered.",
     {_LOAD: {"p95", "p99", "throughput"}},
     lambda levers: levers.behave(delay_ms={_CUSTOMERS: 3500}),
+)
+
+_RECOVERY: Final = "performance.recovery[customers]"
+# Either worker may get few of the first requests: only the spike brings this many to one.
+_BURST: Final = 120
+
+slow_after_a_spike = broken_by(
+    "slow_after_a_spike",
+    "A burst fills a queue of requests that nobody waits for any more: it stays for 10 s.",
+    {_RECOVERY: {"p95"}},
+    lambda levers: (
+        levers.declared("performance.recovery", SPIKE),
+        levers.behave(delay_ms={_CUSTOMERS: 1000}, after_per_s=_BURST),
+    ),
+)
+
+refuses_after_a_spike = broken_by(
+    "refuses_after_a_spike",
+    "A burst makes the rate limiter refuse the next 10 s, with 429, at any rate.",
+    {_RECOVERY: {"errors"}},
+    lambda levers: (
+        levers.declared("performance.recovery", SPIKE),
+        levers.behave(status={_CUSTOMERS: 429}, after_per_s=_BURST),
+    ),
+)
+
+_SOAK: Final = "performance.soak[customers]"
+
+memory_leaks = broken_by(
+    "memory_leaks",
+    "A cache without a limit keeps 128 KiB of each request.",
+    {_SOAK: {"memory"}},
+    lambda levers: (levers.declared("performance.soak", SOAK), levers.behave(leak_kib=128)),
+)
+
+connections_leak = broken_by(
+    "connections_leak",
+    "Each 30th request takes a path on which its connection is not returned.",
+    {_SOAK: {"connections"}},
+    lambda levers: (
+        levers.declared("performance.soak", SOAK),
+        levers.behave(leak_connection_every=30),
+    ),
+)
+
+# Alerts would follow, which are right, and findings of other checks.
+_UNCOUNTED: Final = {"ignore_error_counter": True}
+_POOL: Final = "performance.pool[orders]"
+
+pool_refuses = broken_by(
+    "pool_refuses",
+    "A request gives up after waiting 50 ms for a connection.",
+    {_POOL: {"errors"}},
+    lambda levers: levers.behave(pool_timeout_s=0.05, **_UNCOUNTED),
+)
+
+pool_is_kept_busy = broken_by(
+    "pool_is_kept_busy",
+    "Each request keeps its connection for 2.5 s more, while it renders the page.",
+    {_POOL: {"slowest"}},
+    lambda levers: levers.behave(keeps_connection_ms=2500, pool_timeout_s=60, page_timeout_s=60),
+)
+
+_DEPENDENCY: Final = "performance.dependency[orders-table]"
+
+
+def _slow_dependency(name: str, story: str, key: str, **switches: object) -> Fault:
+    return broken_by(
+        name,
+        story,
+        {_DEPENDENCY: {key}},
+        lambda levers: (
+            levers.declared("performance.dependency", DEPENDENCY),
+            levers.behave(**switches, **_UNCOUNTED),
+        ),
+    )
+
+
+waits_without_a_time_out = _slow_dependency(
+    "waits_without_a_time_out",
+    "The time-out of pages went with a refactoring: they wait for the database for 15 s.",
+    "fails-fast",
+    page_timeout_s=60,
+)
+liveness_waits_for_the_pool = _slow_dependency(
+    "liveness_waits_for_the_pool",
+    "The liveness page uses the connections that all requests wait for.",
+    "isolated",
+    live_needs_database=True,
+)
+breaker_stays_open = _slow_dependency(
+    "breaker_stays_open",
+    "A circuit breaker refuses ten seconds after more than ten requests, though all is well again.",
+    "recovers",
+    status={_ONE_ORDER: 503},
+    after_per_s=10,
+)
+
+is_limited_to_todays_peak = broken_by(
+    "is_limited_to_todays_peak",
+    "A rate limit refuses what is well above today's peak, with 429.",
+    {"performance.capacity[customers]": {"headroom"}},
+    lambda levers: (
+        levers.declared("performance.capacity", CAPACITY),
+        levers.behave(status={_CUSTOMERS: 429}, after_per_s=100),
+    ),
 )
 
 k6_saw_a_slow_service = broken_by(

@@ -1,32 +1,24 @@
-"""Whether the service keeps its objectives under the declared load."""
-
-from collections.abc import Iterator
+"""Whether the service keeps its objectives under the declared load, and after a spike of it."""
 
 from readiness import Evidence, at_least, at_most, check
 from readiness.areas.performance import load as probe
-from readiness.areas.performance import summaries
+from readiness.areas.performance import objectives, summaries
+from readiness.areas.performance.baseline import Comparison, comparison
 from readiness.areas.performance.config import Load
-from readiness.areas.performance.judging import (
-    Failures,
-    Times,
-    every,
-    judge_percentile,
-    judge_rate,
-)
+from readiness.areas.performance.judging import Failures
 from readiness.areas.performance.load import Loaded
+from readiness.areas.performance.recovery import recover
 from readiness.config.models import Config
 from readiness.lib.noise import SILENCE, Noise
 from readiness.lib.retry import undisturbed
 from readiness.model.errors import NoData
 from readiness.model.measurement import Measurement
 
-_CLEARER = "raise `duration_s` of the load, and run it on a quiet system"
-
 
 @check(
     "performance.load",
     title="The service keeps its objectives under the declared load",
-    failure_title="The service misses its objectives under the declared load",
+    failure_title="The service misses its objectives under load, or is slower than before",
     each="load",
     severity="blocker",
     effect="load",
@@ -37,38 +29,39 @@ _CLEARER = "raise `duration_s` of the load, and run it on a quiet system"
       select wait_event_type, wait_event, count(*) from pg_stat_activity
       where state = 'active' group by 1, 2;
       kubectl top pods
+    Slower than before with this release: roll back first and investigate afterwards.
     Requests fail: the message has the most frequent answers; the service's log has the reason.
     The p95 is too slow at this rate only: add replicas, or enlarge what they wait for.
     Fewer answers a second than agreed: the users of the locustfile wait for slow answers.""",
-    judgements=("p95", "p99", "errors", "throughput"),
+    judgements=("p95", "p99", "errors", "throughput", "regression"),
 )
 def test_load(load: Load, target: Config, evidence: Evidence) -> None:
     """Each objective is judged on confidence bounds, over good answers alone."""
     if load.summary:
         return _judge_summary(load, evidence)
     service = target.services[load.service]
+    compared = comparison(target, "performance.load", load)
     loaded, noise = undisturbed(
         lambda times: probe.load(load, service, seconds=load.duration_s * times),
-        lambda found, noise: _clearly(load, found, noise),
+        lambda found, noise: _keeps(load, found, compared, noise),
         evidence,
     )
-    _record(load, loaded, evidence)
-    with evidence.attempt():
-        limit = at_most(load.max_error_ratio, load.deciding("max_error_ratio"))
-        _failures(load, loaded, noise).judge(evidence, limit, noise, _CLEARER)
-    if evidence.failures or not loaded.good:
-        return None  # what fails fast makes the good answers faster, and proves nothing
-    if _clearly(load, loaded, noise) is None and (problem := probe.starved(load, loaded)):
-        raise probe.bottleneck(load, problem)
-    for q, most, key in _percentiles(load):
-        with evidence.attempt():
-            limit = at_most(most, load.deciding(key))
-            judge_percentile(evidence, q, _good(loaded), limit, noise, _CLEARER)
-    if load.min_per_s:
-        limit = at_least(load.min_per_s, load.deciding("min_per_s"))
-        rate, each_s, fastest_s = _per_second(loaded), _each_s(loaded), min(loaded.good) / 1000
-        judge_rate(evidence, "throughput", rate, each_s, fastest_s, limit, noise)
+    objectives.record(load, loaded, evidence)
+    objectives.judge(load, loaded, noise, evidence)
+    if compared and loaded.good and not evidence.failures:
+        times = objectives.good(loaded)
+        if compared.keeps(times, noise) is False and (problem := probe.starved(load, loaded)):
+            raise probe.bottleneck(load, problem)
+        compared.judge(evidence, times, noise)
     return None
+
+
+def _keeps(load: Load, loaded: Loaded, compared: Comparison | None, noise: Noise) -> bool | None:
+    kept = objectives.kept(load, loaded, noise)
+    if not kept or compared is None:
+        return kept
+    same = compared.keeps(objectives.good(loaded), noise)
+    return None if same is False and probe.starved(load, loaded) else same
 
 
 def _judge_summary(load: Load, evidence: Evidence) -> None:
@@ -78,10 +71,10 @@ def _judge_summary(load: Load, evidence: Evidence) -> None:
     failures = Failures(seen.failed, seen.failed, seen.requests, source)
     with evidence.attempt():
         limit = at_most(load.max_error_ratio, load.deciding("max_error_ratio"))
-        failures.judge(evidence, limit, SILENCE, _CLEARER)
+        failures.judge(evidence, limit, SILENCE, objectives.CLEARER)
     if evidence.failures:
         return
-    for q, most, key in _percentiles(load):
+    for q, most, key in objectives.percentiles(load):
         with evidence.attempt():
             name = f"p{100 * q:g}"
             value = seen.p95_ms if key == "max_p95_ms" else seen.p99_ms
@@ -96,73 +89,39 @@ def _judge_summary(load: Load, evidence: Evidence) -> None:
         evidence.judge("throughput", rate, at_least(load.min_per_s, load.deciding("min_per_s")))
 
 
-def _percentiles(load: Load) -> Iterator[tuple[float, float, str]]:
-    """The quantiles that are judged, with their limits and keys."""
-    yield 0.95, load.max_p95_ms, "max_p95_ms"
-    if load.max_p99_ms:
-        yield 0.99, load.max_p99_ms, "max_p99_ms"
-
-
-def _good(loaded: Loaded) -> Times:
-    return Times(loaded.good, loaded.source)
-
-
-def _each_s(loaded: Loaded) -> float:
-    return sum(loaded.good) / max(1, len(loaded.good)) / 1000
-
-
-def _clearly(load: Load, loaded: Loaded, noise: Noise) -> bool | None:
-    """Whether all objectives are kept; None if that cannot be told."""
-    good = _failures(load, loaded, noise).keeps(load.max_error_ratio)
-    if not good or not loaded.good:
-        return good
-    kept = every(_keeps(load, loaded, noise))
-    return None if kept is False and probe.starved(load, loaded) else kept
-
-
-def _keeps(load: Load, loaded: Loaded, noise: Noise) -> Iterator[bool | None]:
-    """Whether each objective of good answers is kept."""
-    for q, most, _ in _percentiles(load):
-        yield _good(loaded).keeps(q, most, noise)
-    if load.min_per_s:
-        fastest_s = min(loaded.good) / 1000
-        yield noise.keeps_rate(loaded.good_per_s, load.min_per_s, _each_s(loaded), fastest_s)
-
-
-def _failures(load: Load, loaded: Loaded, noise: Noise) -> Failures:
-    """What failed after waiting longer than the objective may have waited for this machine."""
-    fastest_s = min(loaded.good, default=0.0) / 1000
-    agreed_s = load.max_p95_ms / 1000
-    times_s = [one.took_ms / 1000 for one in loaded.asked if one.problem]
-    certain = sum(s <= agreed_s or noise.own(s, fastest_s) > agreed_s for s in times_s)
-    count = len(loaded.asked)
-    return Failures(loaded.failed, certain, count, loaded.source, loaded.problems)
-
-
-def _record(load: Load, loaded: Loaded, evidence: Evidence) -> None:
-    for name, value, unit in (
-        ("requests", len(loaded.asked), "count"),
-        ("generator: busiest process, share of a core", loaded.cpu, "ratio"),
-        ("generator: p99 of how late it sent", loaded.late_ms, "ms"),
-    ):
-        evidence.record(Measurement(name, value, unit, loaded.source, samples=len(loaded.asked)))
-    evidence.record(
-        Measurement(
-            f"load: {loaded.source}",
-            loaded.seconds,
-            "s",
-            loaded.source,
-            samples=len(loaded.asked),
-            course=probe.course(loaded, load.max_p95_ms),
-        )
+@check(
+    "performance.recovery",
+    title="After a spike, latency and errors recover within the declared time",
+    failure_title="After a spike, the service stays slow or keeps failing",
+    each="load",
+    needs="spike",
+    severity="major",
+    effect="load",
+    why="""A burst passes, and the service stays down: queues hold requests that nobody waits for
+    any more, clients retry, a breaker or a rate limit stays shut. What does not recover by itself
+    needs a person, at the busiest hour.""",
+    fix="""See what is still queued once the burst is over (sessions, pool, breaker, limiter):
+      select state, wait_event_type, count(*) from pg_stat_activity group by 1, 2;
+    Slow afterwards: bound the queue, and drop requests whose client has given up; scale up in time.
+    Failing afterwards: let breakers and limiters open again within the declared time, and let
+    clients retry with growing, random pauses.
+    Agreed: `rate`, `seconds`, `within_s` of the spike; `max_p95_ms`, `max_error_ratio` of the
+    load""",
+    judgements=("p95", "errors"),
+)
+def test_recovery(load: Load, target: Config, evidence: Evidence) -> None:
+    """What happens during the spike is recorded; what comes after it is judged."""
+    spike = load.spike
+    assert spike, "`needs` of the check"
+    service = target.services[load.service]
+    # For the time after a spike, nothing else is agreed.
+    agreed = load.model_copy(update={"max_p99_ms": None, "min_per_s": None})
+    seen, noise = undisturbed(
+        lambda times: recover(load, spike, service, seconds=load.duration_s * times),
+        lambda found, noise: objectives.kept(agreed, found.after, noise),
+        evidence,
     )
-
-
-def _per_second(loaded: Loaded) -> Measurement:
-    return Measurement(
-        "good answers a second",
-        loaded.good_per_s,
-        "requests/s",
-        loaded.source,
-        samples=len(loaded.good),
-    )
+    objectives.record(load, seen.whole, evidence, seen.bands(spike))
+    for figure in seen.figures(load):
+        evidence.record(figure)
+    objectives.judge(agreed, seen.after, noise, evidence)

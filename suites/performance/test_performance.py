@@ -8,7 +8,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from readiness import Evidence, at_least, at_most, check, equal_to
 from readiness.areas.performance.baseline import Comparison, comparison
 from readiness.areas.performance.config import Ingest, Query, WritePath
-from readiness.areas.performance.ingest import copy_rate, write_rate
+from readiness.areas.performance.ingest import CopyRate, copy_rate, write_rate
 from readiness.areas.performance.judging import Times, every, judge_percentile, judge_rate
 from readiness.areas.performance.queries import RunningQuery, running
 from readiness.config.models import Config
@@ -23,7 +23,7 @@ _CLEARER = "raise `samples` and `budget_s` of the query, and run it on a quiet s
 @check(
     "performance.ingest-rate",
     title="The table stores rows at the required rate, and loses none",
-    failure_title="The table stores rows too slowly, or loses some",
+    failure_title="The table stores rows too slowly or slower than before, or loses some",
     each="ingest",
     severity="blocker",
     effect="load",
@@ -37,34 +37,41 @@ _CLEARER = "raise `samples` and `budget_s` of the query, and run it on a quiet s
       where state = 'active' group by 1, 2;
     Fast by COPY and slow by the application: it commits each row. Store many rows in one
     statement and one commit; the measurements show the network round trip.
+    Slower than before: compare what the table does for each row with the release before.
     Writes failed: the application's log has the reason, the message has the first answer.
     Rows are missing: the application answers before it commits; make it commit first.""",
-    judgements=("copy-rate", "write-rate", "failed-writes", "missing-rows"),
+    judgements=("copy-rate", "regression", "write-rate", "failed-writes", "missing-rows"),
 )
 def test_ingest_rate(ingest: Ingest, target: Config, evidence: Evidence) -> None:
     """Rows are counted in the table, by COPY and (where declared) by the application's path."""
     limit = at_least(ingest.min_rows_per_s, ingest.deciding("min_rows_per_s"))
     with evidence.attempt():
-        _judge_copy(ingest, limit, evidence)
+        _judge_copy(ingest, limit, comparison(target, "performance.ingest-rate", ingest), evidence)
     if ingest.write_path:
         _judge_application(ingest, ingest.write_path, limit, target, evidence)
 
 
-def _judge_copy(ingest: Ingest, limit: Limit, evidence: Evidence) -> None:
-    least = ingest.min_rows_per_s
+def _judge_copy(
+    ingest: Ingest, limit: Limit, compared: Comparison | None, evidence: Evidence
+) -> None:
+    def keeps(found: CopyRate, noise: Noise) -> bool | None:
+        rate, least = float(found.rate.value), ingest.min_rows_per_s
+        return every(
+            (
+                noise.keeps_rate(rate, least, found.each_s, found.fastest_s),
+                compared is None or compared.keeps(found.times, noise),
+            )
+        )
 
-    measured, noise = undisturbed(
-        lambda longer: copy_rate(ingest.longer(longer)),
-        lambda found, noise: noise.keeps_rate(
-            float(found.rate.value), least, found.each_s, found.fastest_s
-        ),
-        evidence,
-    )
+    measured, noise = undisturbed(lambda longer: copy_rate(ingest.longer(longer)), keeps, evidence)
     evidence.record(measured.round_trip)
     evidence.record(measured.driver)
     because = f"{ingest.table} itself is slow, without the application"
     rate, each_s, fastest_s = measured.rate, measured.each_s, measured.fastest_s
-    judge_rate(evidence, "copy-rate", rate, each_s, fastest_s, limit, noise, because)
+    with evidence.attempt():
+        judge_rate(evidence, "copy-rate", rate, each_s, fastest_s, limit, noise, because)
+    if compared:
+        compared.judge(evidence, measured.times, noise)
 
 
 def _judge_application(

@@ -17,7 +17,7 @@ from readiness.areas.performance.baseline import (
     rounds,
     summary,
 )
-from readiness.areas.performance.config import Endpoint, Query
+from readiness.areas.performance.config import Endpoint, Load, Query
 from readiness.areas.performance.judging import Times
 from readiness.areas.performance.reference import run_before
 from readiness.config.models import Config
@@ -173,6 +173,16 @@ def test_limits_and_sample_sizes_are_no_conditions(config: Config) -> None:
     moved = ENDPOINT.model_copy(update={"path": "/b"})
     assert conditions_of(config, other) == conditions_of(config, ENDPOINT)
     assert conditions_of(config, moved) != conditions_of(config, ENDPOINT)
+
+
+def test_users_that_changed_are_other_conditions(config: Config, tmp_path: Path) -> None:
+    users = tmp_path / "users.py"
+    users.write_text("one")
+    load = Load(name="it", service="api", locustfile=str(users), users=1, max_p95_ms=5)
+    before = conditions_of(config, load)
+    assert conditions_of(config, load.model_copy(update={"duration_s": 9.0})) == before
+    users.write_text("two")
+    assert conditions_of(config, load) != before
 
 
 @pytest.mark.contract

@@ -255,6 +255,23 @@ def test_failures_after_a_wait_that_noise_explains_are_an_error(
         ({"max_p99_ms": 100}, "which no service can keep"),
         ({"timeout_s": 0.5}, "ends each request before"),
         ({"service": "apy"}, "apy"),
+        ({"soak": {"max_memory_growth": 1, "duration_s": 60}}, "leaves 0 s to be judged"),
+        ({"soak": {"max_memory_growth": 1, "duration_s": 1200}}, "as long as `check_timeout_s`"),
+        ({"soak": {"max_memory_growth": 1, "duration_s": 1e5}}, "more than 2,000,000 requests"),
+        ({"soak": {"max_memory_growth": 1, "database": "shop"}}, "shop"),
+        ({"soak": {"max_memory_growth": 1, "memory_query": "x"}}, "no [prometheus] is declared"),
+        ({"capacity": {"min_headroom": 2, "max_rate": 90}}, "`max_rate` below the 100 requests/s"),
+        ({"spike": {"rate": 50, "seconds": 1, "within_s": 1}}, "is not above the 50 requests/s"),
+        (
+            {
+                "requests": None,
+                "rate": None,
+                "locustfile": "a.py",
+                "users": 1,
+                "spike": {"rate": 50, "seconds": 1, "within_s": 1},
+            },
+            "needs `requests`",
+        ),
     ],
 )
 def test_mistakes_of_the_table(settings: dict[str, object], says: str) -> None:

@@ -2,15 +2,28 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import Final
 
-from readiness.areas.performance.config import Config, Load, Query
+from readiness.areas.performance.config import (
+    Capacity,
+    Config,
+    Dependency,
+    Load,
+    Pool,
+    Query,
+    Soak,
+    Spike,
+)
 from readiness.config.base.area import Area
 from readiness.config.base.mistakes import Mistake, known, twice
 
 __all__ = ["AREA"]
+
+_SHORTEST_SOAK_S: Final = 6
+_MOST_REQUESTS: Final = 2_000_000
+_NEEDS_REQUESTS: Final = "needs `requests`, whose rate can be raised"
 
 
 def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
@@ -23,10 +36,13 @@ def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
     yield from twice(("performance", "queries"), "name", (q.name for q in performance.queries))
     yield from _placeholders(performance.queries)
     yield from _endpoints(config)
+    yield from _pressure(config)
     yield from twice(("performance", "load"), "name", (one.name for one in performance.load))
     for index, load in enumerate(performance.load):
         place = ("performance", "load", index)
         yield from known((*place, "service"), load.service, "services", config.services)
+        if load.soak:
+            yield from _of_soak(config, (*place, "soak"), load, load.soak)
         for key, what, remedy in _contradictions(load):
             yield Mistake((*place, key), what, remedy)
 
@@ -44,6 +60,22 @@ def _endpoints(config: Config) -> Iterator[Mistake]:
                 f"`timeout_s` of [services.{endpoint.service}] ends each request before",
                 f"set that above {endpoint.max_p95_ms / 1000:g}",
             )
+
+
+def _pressure(config: Config) -> Iterator[Mistake]:
+    tables: dict[str, Sequence[Pool | Dependency]] = {
+        "pools": config.performance.pools,
+        "dependencies": config.performance.dependencies,
+    }
+    for table, subjects in tables.items():
+        yield from twice(("performance", table), "name", (one.name for one in subjects))
+        for index, one in enumerate(subjects):
+            place = ("performance", table, index)
+            yield from known((*place, "service"), one.service, "services", config.services)
+    for index, pool in enumerate(config.performance.pools):
+        if pool.max_ms <= 1000 * pool.hold_s:
+            what = f"is not above the {pool.hold_s:g} s of `hold_s`, which count"
+            yield Mistake(("performance", "pools", index, "max_ms"), what, "raise it")
 
 
 def _contradictions(load: Load) -> Iterator[tuple[str, str, str]]:
@@ -66,6 +98,10 @@ def _contradictions(load: Load) -> Iterator[tuple[str, str, str]]:
             ),
             f"set it to {math.ceil(load.fewest / load.rate)}, or raise `rate`",
         )
+    if load.spike:
+        yield from _of_spike(load, load.spike)
+    if load.capacity:
+        yield from _of_capacity(load, load.capacity)
     if load.max_p99_ms and load.max_p99_ms < load.max_p95_ms:
         yield "max_p99_ms", "is below `max_p95_ms`, which no service can keep", "raise it"
     if load.max_p95_ms >= load.timeout_s * 1000:
@@ -74,6 +110,45 @@ def _contradictions(load: Load) -> Iterator[tuple[str, str, str]]:
             "ends each request before it can be slower than `max_p95_ms`",
             f"set it above {load.max_p95_ms / 1000:g}",
         )
+
+
+def _of_spike(load: Load, spike: Spike) -> Iterator[tuple[str, str, str]]:
+    if not load.requests:
+        yield "spike", _NEEDS_REQUESTS, "declare them, or remove it"
+    elif load.rate and spike.rate <= load.rate:
+        what = f"has a `rate` that is not above the {load.rate:g} requests/s of the load"
+        yield "spike", what, "raise it"
+
+
+def _of_capacity(load: Load, capacity: Capacity) -> Iterator[tuple[str, str, str]]:
+    needed = (load.rate or 0) * capacity.min_headroom
+    if not load.requests:
+        yield "capacity", _NEEDS_REQUESTS, "declare them, or remove it"
+    elif capacity.max_rate and capacity.max_rate < needed:
+        what = f"has a `max_rate` below the {needed:g} requests/s of `min_headroom`"
+        yield "capacity", what, "raise it"
+
+
+def _of_soak(
+    config: Config, place: tuple[str | int, ...], load: Load, soak: Soak
+) -> Iterator[Mistake]:
+    judged_s, limit_s = soak.duration_s - soak.settle_s, config.gate.check_timeout_s
+    if not load.requests:
+        yield Mistake(place, "needs `requests`, which arrive at a rate", "declare them")
+    elif judged_s < _SHORTEST_SOAK_S:
+        what = f"leaves {judged_s:g} s to be judged, and {_SHORTEST_SOAK_S} are needed"
+        yield Mistake((*place, "duration_s"), what, "raise it, or lower `settle_s`")
+    elif (load.rate or 0) * soak.duration_s > _MOST_REQUESTS:
+        what = f"is more than {_MOST_REQUESTS:,} requests, which are kept in memory"
+        yield Mistake((*place, "duration_s"), what, "lower it, or `rate`")
+    elif soak.duration_s + load.warm_up_s >= limit_s:
+        what = f"is as long as `check_timeout_s` of [gate], which is {limit_s:g}"
+        yield Mistake((*place, "duration_s"), what, "raise that, and `run_timeout_s`")
+    if soak.database:
+        yield from known((*place, "database"), soak.database, "databases", config.databases)
+    if soak.memory_query and config.prometheus is None:
+        what = "is asked of Prometheus, and no [prometheus] is declared"
+        yield Mistake((*place, "memory_query"), what, "declare it, or use `memory`")
 
 
 def _placeholders(queries: Iterable[Query]) -> Iterator[Mistake]:
@@ -98,6 +173,8 @@ AREA: Final = Area(
         "ingest": ("[[performance.ingest]]", lambda c: c.performance.ingest),
         "query": ("[[performance.queries]]", lambda c: c.performance.queries),
         "endpoint": ("[[performance.endpoints]]", lambda c: c.performance.endpoints),
+        "pool": ("[[performance.pools]]", lambda c: c.performance.pools),
+        "dependency": ("[[performance.dependencies]]", lambda c: c.performance.dependencies),
         "load": ("[[performance.load]]", lambda c: c.performance.load),
     },
     mistakes=_mistakes,

@@ -17,7 +17,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Final
 
-from readiness.areas.performance.config import Baseline, Config, Endpoint, Query
+from readiness.areas.performance.config import Baseline, Config, Endpoint, Ingest, Load, Query
 from readiness.areas.performance.judging import Times
 from readiness.lib.noise import Noise
 from readiness.lib.postgres import connect, fetch
@@ -38,6 +38,7 @@ _SEPARATOR: Final = "; "
 # `RunRecord.to_json` writes the verdict second.
 _BEGINNING: Final = 200
 _READY: Final = '"verdict": "READY"'
+_STATEMENT_S: Final = 15.0
 _CPUINFO: Final = Path("/proc/cpuinfo")
 # What decides the speed of a query; names of files and addresses do not.
 _SERVER: Final = """
@@ -46,7 +47,12 @@ _SERVER: Final = """
     from pg_settings
     where category ~ '^(Resource Usage|Query Tuning|Write-Ahead Log / |Autovacuum|Preset Options)'
 """
-_NOT_MEASURED: Final = {"name", "dsn", "max_p95_ms", "max_stall_ms", "samples", "budget_s"}
+_NOT_MEASURED: Final = {
+    *("name", "dsn", "samples", "budget_s", "duration_s", "write_path", "min_rows_per_s"),
+    *("max_p95_ms", "max_p99_ms", "max_stall_ms", "max_error_ratio", "min_per_s", "max_late_ms"),
+    *("spike", "capacity", "soak", "max_age_h"),
+}
+Subject = Query | Endpoint | Load | Ingest
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +136,7 @@ def summary(times: Times, conditions: str) -> Measurement:
     return Measurement(_NAME, middle, "ms", conditions, samples=size, quantiles=points)
 
 
-def comparison(config: Config, check: str, subject: Query | Endpoint) -> Comparison | None:
+def comparison(config: Config, check: str, subject: Subject) -> Comparison | None:
     """The comparison of a check on a subject; None if no baseline is declared."""
     settings = config.performance.baseline
     if settings is None:
@@ -155,10 +161,13 @@ def comparison(config: Config, check: str, subject: Query | Endpoint) -> Compari
     )
 
 
-def conditions_of(config: Config, subject: Query | Endpoint) -> str:
+def conditions_of(config: Config, subject: Subject) -> str:
     """What must be the same for two runs to be compared; limits and sample sizes need not."""
     declared = subject.model_dump_json(exclude=_NOT_MEASURED)
-    if isinstance(subject, Query):
+    if isinstance(subject, Load) and subject.locustfile:
+        with suppress(OSError):  # the check itself says what is wrong with it
+            declared += Path(subject.locustfile).read_text(encoding="utf-8", errors="replace")
+    if isinstance(subject, Query | Ingest):
         server = _server(subject)
     else:
         service = config.services[subject.service]
@@ -217,10 +226,10 @@ def _orders(m: int, n: int, u: int) -> int:
     return _orders(m - 1, n, u - n) + _orders(m, n - 1, u)
 
 
-def _server(query: Query) -> str:
-    with connect(query.dsn, timeout_s=query.budget_s) as connection:
+def _server(subject: Query | Ingest) -> str:
+    with connect(subject.dsn, timeout_s=_STATEMENT_S) as connection:
         [(version, settings)] = fetch(connection, _SERVER)
-    return f"PostgreSQL {version} at {query.dsn.address}, settings {settings}"
+    return f"PostgreSQL {version} at {subject.dsn.address}, settings {settings}"
 
 
 @cache

@@ -4,7 +4,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from readiness.config.base import Body, Count, File, Model, Name, Path_, Positive, Text, tables
+from readiness.config.base import (
+    Body,
+    Command,
+    Count,
+    File,
+    Model,
+    Name,
+    Path_,
+    Positive,
+    Text,
+    tables,
+)
 from readiness.lib.sampling import fewest_samples
 from readiness.model.secrets import Dsn
 
@@ -105,6 +116,62 @@ class LoadRequest(Request):
     weight: Count = Field(1, description="its share of the requests, against the other weights")
 
 
+class Spike(Model):
+    """A burst of the same requests, after which the load's p95 and errors must recover."""
+
+    rate: Positive = Field(..., description="requests a second while it lasts")
+    seconds: Positive = Field(..., description="seconds that it lasts")
+    within_s: Positive = Field(
+        ...,
+        description="seconds after its end from which `max_p95_ms` and `max_error_ratio` are kept"
+        " again, for the `duration_s` of the load",
+    )
+
+
+class Capacity(Model):
+    """How much more than its `rate`, the declared peak, a load may become."""
+
+    min_headroom: Annotated[float, Field(ge=1)] = Field(
+        ..., description="the objectives must be kept up to this multiple of the load's `rate`"
+    )
+    max_rate: Positive | None = Field(
+        None,
+        description="requests a second of the last step; default: twice as many as `min_headroom`"
+        " asks for",
+    )
+    steps: Annotated[int, Field(ge=2, le=50)] = Field(
+        8, description="steps from `rate` to `max_rate`, each of `duration_s`; the first miss ends"
+    )
+
+
+class Soak(Model):
+    """A long time of the same load, in which memory and connections must not grow."""
+
+    duration_s: Positive = Field(900, description="seconds of the load")
+    settle_s: Annotated[float, Field(ge=0)] = Field(
+        60, description="seconds at its beginning that are not judged: caches and pools fill"
+    )
+    memory: Text = Field(
+        "process_resident_memory_bytes",
+        description="metric, or selector, of the service's metrics page; its series are summed",
+    )
+    memory_query: Text | None = Field(
+        None,
+        description="PromQL that gives it in bytes instead; for several instances behind one"
+        " address",
+    )
+    max_memory_growth: Positive = Field(
+        ..., description="largest growth of the memory, as a share of what it was once settled"
+    )
+    database: Name | None = Field(
+        None, description="the [databases.NAME] whose connections are counted"
+    )
+    role: Text | None = Field(None, description="count the connections of this role only")
+    max_connections_growth: Annotated[float, Field(ge=0)] = Field(
+        1, description="largest growth of their number"
+    )
+
+
 LoadTool = Literal["k6", "vegeta", "gatling", "wrk2"]
 
 
@@ -145,6 +212,11 @@ class Load(Model):
     max_late_ms: Positive = Field(
         50, description="milliseconds; if 1 % is sent later than this, the generator was too slow"
     )
+    capacity: Capacity | None = Field(
+        None, description="find the rate up to which the objectives are kept"
+    )
+    soak: Soak | None = Field(None, description="a long time in which nothing may grow")
+    spike: Spike | None = Field(None, description="a burst that the service must recover from")
 
     @property
     def fewest(self) -> int:
@@ -154,7 +226,7 @@ class Load(Model):
 
 
 class Baseline(Model):
-    """Compare the medians of queries and endpoints with those of earlier runs."""
+    """Compare medians (of queries, endpoints, loads, COPYs) with those of earlier runs."""
 
     records: File = Field(
         ...,
@@ -165,6 +237,55 @@ class Baseline(Model):
         1.2, description="slowest median, as a multiple of the baseline's"
     )
     min_ms: Positive = Field(5, description="milliseconds; a smaller difference is none")
+
+
+class Pool(Request):
+    """A request that needs a connection of a pool, sent more often at once than there are."""
+
+    name: Name = Field(..., description="its name in the report")
+    service: Name = Field(..., description="the [services.NAME] that the requests are sent to")
+    dsn: Dsn = Field(..., description="a role that may run `hold_sql`")
+    hold_sql: Text = Field(
+        ...,
+        description="statement that makes the request wait while its transaction lasts, as"
+        " `lock table orders in access exclusive mode`; it is rolled back",
+    )
+    hold_s: Annotated[float, Field(gt=0, le=10)] = Field(
+        0.5, description="seconds that it lasts; others wait, too"
+    )
+    requests: Annotated[int, Field(ge=2, le=1000)] = Field(
+        ..., description="requests at once; more than the pools of all replicas have connections"
+    )
+    max_ms: Positive = Field(
+        ..., description="milliseconds; slowest answer, the time of `hold_s` included"
+    )
+
+
+class Dependency(Model):
+    """A dependency that becomes slow in a drill."""
+
+    name: Name = Field(..., description="its name in the report")
+    service: Name = Field(..., description="the [services.NAME] that depends on it")
+    slow: Command = Field(..., description="the command that makes it slow, as a list")
+    restore: Command = Field(..., description="the command that restores it, as a list")
+    dependent: Annotated[list[Path_], Field(min_length=1)] = Field(
+        ..., description="paths (GET, 200) that need it"
+    )
+    independent: Annotated[list[Path_], Field(min_length=1)] = Field(
+        ..., description="paths (GET, 200) that do not"
+    )
+    requests: Annotated[int, Field(ge=1, le=500)] = Field(
+        50, description="requests of each dependent path that wait for it at once"
+    )
+    fail_within_s: Positive = Field(
+        ..., description="seconds; by then each of them is answered, with whatever status"
+    )
+    max_ms: Positive = Field(
+        ..., description="milliseconds; slowest answer of an independent path meanwhile"
+    )
+    recover_within_s: Positive = Field(
+        10, description="seconds after `restore` until the dependent paths answer 200 again"
+    )
 
 
 class Performance(Model):
@@ -182,6 +303,13 @@ class Performance(Model):
     baseline: Baseline | None = Field(None, description="compare with earlier runs")
     load: Annotated[list[Load], Field(min_length=1)] = Field(
         default=[], description="loads with objectives, as [[performance.load]]"
+    )
+    pools: Annotated[list[Pool], Field(min_length=1)] = Field(
+        default=[], description="connection pools under pressure, as [[performance.pools]]"
+    )
+    dependencies: Annotated[list[Dependency], Field(min_length=1)] = Field(
+        default=[],
+        description="dependencies that a drill makes slow, as [[performance.dependencies]]",
     )
 
 

@@ -16,6 +16,7 @@ import psycopg
 from psycopg import sql
 
 from readiness.areas.performance.config import Ingest, WritePath
+from readiness.areas.performance.judging import Times
 from readiness.areas.performance.table_shape import ScratchTable, scratch_copy
 from readiness.config.base.tables import Service
 from readiness.lib.http import Session, session_for
@@ -36,11 +37,18 @@ _BLOCK: Final = 128 * 1024
 
 @dataclass(frozen=True, slots=True)
 class CopyRate:
-    """Rows per second, and what explains them; one COPY took `each_s` s, the fastest less."""
+    """Rows per second, and what explains them.
+
+    Attributes:
+        rate: the median of all COPYs.
+        each_s: seconds of one of them.
+        times: milliseconds of each for the declared number of rows, however many it had.
+    """
 
     rate: Measurement
     each_s: float
     fastest_s: float
+    times: Times
     round_trip: Measurement
     driver: Measurement
 
@@ -80,7 +88,9 @@ def copy_rate(ingest: Ingest) -> CopyRate:
     driver = Measurement("psycopg implementation", psycopg.pq.__impl__, "text", "psycopg.pq")
     seconds = [sample.seconds for sample in taken]
     each_s, fastest_s = percentile(seconds, 0.5), min(seconds)
-    return CopyRate(_rate(taken, source), each_s, fastest_s, round_trip, driver)
+    ms = [1000 * sample.seconds * ingest.rows / max(1, sample.stored) for sample in taken]
+    times = Times(ms, f"{source}, {ingest.rows} rows")
+    return CopyRate(_rate(taken, source), each_s, fastest_s, times, round_trip, driver)
 
 
 def _samples(connection: Connection, scratch: ScratchTable, ingest: Ingest) -> Iterator[Sample]:

@@ -7,10 +7,10 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -35,7 +35,14 @@ _ROUNDING_S: Final = 1e-5
 _LATE_QUANTILE: Final = 0.99
 # Above this share of a core a generator measures its own queue rather than the target.
 _MOST_CPU: Final = 0.9
-_FEWEST_SENT: Final = 0.98
+FEWEST_SENT: Final = 0.98
+
+
+class Stage(NamedTuple):
+    """So many requests a second, for so many seconds; without a rate, users decide."""
+
+    rate: float
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,18 @@ class Loaded:
     seconds: float
     cpu: float
     source: str
+
+    def part(self, begin_s: float, seconds: float) -> "Loaded":
+        """What was due in a part of the time, which begins so many seconds after the warm-up.
+
+        Raises:
+            NoData: no request was.
+        """
+        began = self.asked[0].due + begin_s - _ROUNDING_S
+        asked = tuple(one for one in self.asked if began <= one.due < began + seconds)
+        if not asked:
+            raise NoData("no request was due in a part of the load", where=self.source)
+        return replace(self, asked=asked, planned=None, seconds=seconds)
 
     @property
     def good(self) -> list[float]:
@@ -124,6 +143,20 @@ def load(load: Load, service: Service, *, seconds: float) -> Loaded:
         seconds: how long, after the warm-up.
 
     Raises:
+        CouldNotMeasure: as for `staged`.
+    """
+    return staged(load, service, [Stage(load.rate or 0.0, seconds)])
+
+
+def staged(load: Load, service: Service, stages: Sequence[Stage]) -> Loaded:
+    """Send the load once, stage by stage, after a warm-up at the rate of the first.
+
+    Args:
+        load: the declared load.
+        service: what the requests are sent to.
+        stages: what is sent, and how long.
+
+    Raises:
         CouldNotMeasure: locust is missing, did not start or did not end, or the locustfile is
             wrong.
         TookTooLong: its generators could not keep up with the plan.
@@ -133,29 +166,35 @@ def load(load: Load, service: Service, *, seconds: float) -> Loaded:
         raise CouldNotMeasure("locust is not installed; it sends the load", remedy=_REMEDY)
     with tempfile.TemporaryDirectory(prefix="readiness-load-") as place:
         folder = Path(place)
-        (folder / "plan.json").write_text(_plan(load, service, seconds), encoding="utf-8")
-        _locust(load, service, folder, seconds)
+        (folder / "plan.json").write_text(_plan(load, service, stages), encoding="utf-8")
+        _locust(load, service, folder, sum(stage.seconds for stage in stages))
         files = [_read(path) for path in sorted(folder.glob("seen-*.json"))]
-    return _loaded(load, service, files, seconds)
+    return _loaded(load, service, files, stages)
 
 
-def course(loaded: Loaded, max_p95_ms: float) -> Course:
-    """The picture of a load: answers, failures and p95 of each slot."""
+def slots(loaded: Loaded, step_s: float) -> list[list[Asked]]:
+    """The requests by when they were due, in slots of so many seconds."""
     began = loaded.asked[0].due
-    step_s = max(1, math.ceil(loaded.seconds / MOST_SLOTS))
-    slots: list[list[Asked]] = [[] for _ in range(math.ceil(loaded.seconds / step_s))]
+    found: list[list[Asked]] = [[] for _ in range(math.ceil(loaded.seconds / step_s))]
     for one in loaded.asked:
-        slots[min(int((one.due - began) / step_s), len(slots) - 1)].append(one)
+        found[min(int((one.due - began) / step_s), len(found) - 1)].append(one)
+    return found
+
+
+def course(loaded: Loaded, max_p95_ms: float, bands: Sequence[Band] = ()) -> Course:
+    """The picture of a load: answers, failures and p95 of each slot."""
+    step_s = max(1, math.ceil(loaded.seconds / MOST_SLOTS))
+    seen = slots(loaded, step_s)
     return Course(
         float(step_s),
-        (Band(0.0, loaded.seconds, "under load"),),
+        tuple(bands) or (Band(0.0, loaded.seconds, "under load"),),
         (
-            Track("answers", "parts", (Series("answered", tuple(map(_answered, slots))),)),
-            Track("failed requests", "misses", (Series("failed", tuple(map(_failed, slots))),)),
+            Track("answers", "parts", (Series("answered", tuple(map(_answered, seen))),)),
+            Track("failed requests", "misses", (Series("failed", tuple(map(_failed, seen))),)),
             Track(
                 "p95 in ms",
                 "level",
-                (Series("p95 in ms", tuple(map(_p95, slots))),),
+                (Series("p95 in ms", tuple(map(p95_ms, seen))),),
                 limit=max_p95_ms,
                 limit_label=f"at most {max_p95_ms:g} ms",
             ),
@@ -171,14 +210,14 @@ def _failed(slot: Sequence[Asked]) -> float:
     return sum(bool(one.problem) for one in slot)
 
 
-def _p95(slot: Sequence[Asked]) -> float | None:
+def p95_ms(slot: Sequence[Asked]) -> float | None:
+    """The p95 of the good answers; None if there are none."""
     good = [one.took_ms for one in slot if not one.problem]
     return percentile(good, 0.95) if good else None
 
 
-def _plan(load: Load, service: Service, seconds: float) -> str:
-    rate = load.rate or 0.0
-    stages = [[rate, load.warm_up_s], [rate, seconds]] if load.requests else []
+def _plan(load: Load, service: Service, stages: Sequence[Stage]) -> str:
+    warm_up = Stage(stages[0].rate, load.warm_up_s)
     requests = [
         {
             "method": request.method,
@@ -193,7 +232,7 @@ def _plan(load: Load, service: Service, seconds: float) -> str:
     ]
     return json.dumps(
         {
-            "stages": stages,
+            "stages": [warm_up, *stages] if load.requests else [],
             "requests": requests,
             "verify_tls": service.verify_tls,
             "timeout_s": load.timeout_s,
@@ -258,7 +297,9 @@ def _read(path: Path) -> _Seen:
         ) from None
 
 
-def _loaded(load: Load, service: Service, files: Sequence[_Seen], seconds: float) -> Loaded:
+def _loaded(
+    load: Load, service: Service, files: Sequence[_Seen], stages: Sequence[Stage]
+) -> Loaded:
     asked = [(Asked(*row), one.began) for one in files for row in one.seen]
     where = load.locustfile or f"[[performance.load]] {load.name}"
     if not asked:
@@ -271,15 +312,17 @@ def _loaded(load: Load, service: Service, files: Sequence[_Seen], seconds: float
     judged = tuple(sorted(warm, key=lambda one: one.due))
     if not judged:
         raise NoData("locust sent no request after the warm-up", where=where)
-    rate = f"{load.rate:g} requests/s" if load.requests else f"{load.users} users of {where}"
+    rates = ", ".join(f"{stage.rate:g}" for stage in stages)
+    rate = f"{rates} requests/s" if load.requests else f"{load.users} users of {where}"
+    planned = sum(round(stage.rate * stage.seconds) for stage in stages)
     loaded = Loaded(
         asked=judged,
-        planned=round((load.rate or 0) * seconds) if load.requests else None,
-        seconds=seconds,
+        planned=planned if load.requests else None,
+        seconds=sum(stage.seconds for stage in stages),
         cpu=max(one.cpu_s / one.wall_s for one in files),
         source=f"{rate} to {service.url}",
     )
-    if loaded.planned and len(judged) < _FEWEST_SENT * loaded.planned:
+    if loaded.planned and len(judged) < FEWEST_SENT * loaded.planned:
         raise bottleneck(load, f"it sent {len(judged)} of {loaded.planned} requests")
     if load.locustfile and (problem := starved(load, loaded)):
         raise bottleneck(load, problem)  # users that are starved send less: that proves nothing

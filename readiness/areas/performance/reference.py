@@ -1,16 +1,20 @@
 """What was before: a READY run of the reference system, and a load that another tool sent."""
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
 from readiness import __version__
+from readiness.areas.performance import load as probe
 from readiness.areas.performance.baseline import conditions_of, summary
 from readiness.areas.performance.config import Config, Query
 from readiness.areas.performance.endpoints import answered
+from readiness.areas.performance.ingest import copy_rate
 from readiness.areas.performance.judging import Times
+from readiness.areas.performance.objectives import good
 from readiness.areas.performance.queries import running
 from readiness.model.check import Effect, Severity
 from readiness.model.evidence import Outcome
@@ -29,6 +33,47 @@ from readiness.model.verdict import judge
 
 _SAMPLES: Final = 60
 _RELEASE: Final = "1.4.0"
+DECLARED_BY_FAULTS: Final = {
+    "performance.recovery": "takes ten seconds; the faults of `readiness prove` declare a spike",
+    "performance.dependency": "takes some seconds; the faults of `readiness prove` declare it",
+    "performance.soak": "takes ten seconds or more; the faults of `readiness prove` declare it",
+    "performance.capacity": "takes a minute; the faults of `readiness prove` declare it",
+}
+"""Checks that the reference system leaves out, each with the reason."""
+SPIKE: Final = """
+[performance.load.spike]
+rate = 300
+seconds = 1
+within_s = 1
+"""
+CAPACITY: Final = """
+[performance.load.capacity]
+min_headroom = 3
+max_rate = 240
+steps = 2
+"""
+SOAK: Final = """
+[performance.load.soak]
+duration_s = 9
+settle_s = 2
+memory = "service_resident_memory_bytes"
+max_memory_growth = 0.1
+database = "shop"
+role = "shop_app"
+max_connections_growth = 8
+"""
+DEPENDENCY: Final = f"""
+[[performance.dependencies]]
+name = "orders-table"
+service = "orders"
+slow = ["{sys.executable}", "-m", "readiness.reference.drill", "slow"]
+restore = ["{sys.executable}", "-m", "readiness.reference.drill", "fast"]
+dependent = ["/api/orders/2"]
+independent = ["/shop", "/health/live"]
+fail_within_s = 6
+max_ms = 2000
+recover_within_s = 4
+"""
 LOADED_BY_K6: Final = """
 [[performance.load]]
 name = "nightly"
@@ -40,7 +85,7 @@ max_p95_ms = 100
 
 
 def run_before(config: Config) -> RunRecord:
-    """Measure each query and endpoint now, as the run of the previous release would have."""
+    """Measure everything that is compared now, as the run of the previous release would have."""
     at = datetime.now(UTC)
     run = RunFacts(
         id="run-before",
@@ -65,6 +110,13 @@ def _checks(config: Config) -> Iterator[CheckResult]:
         times = answered(endpoint, config.services[endpoint.service]).times
         rounds = summary(times, conditions_of(config, endpoint))
         yield _result("performance.endpoints", endpoint.name, rounds)
+    for load in config.performance.load:
+        loaded = probe.load(load, config.services[load.service], seconds=load.duration_s)
+        rounds = summary(good(loaded), conditions_of(config, load))
+        yield _result("performance.load", load.name, rounds)
+    for ingest in config.performance.ingest:
+        rounds = summary(copy_rate(ingest.longer(2)).times, conditions_of(config, ingest))
+        yield _result("performance.ingest-rate", ingest.name, rounds)
 
 
 def _times(query: Query) -> Times:

@@ -28,6 +28,7 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from readiness.reference.service import metrics, orders
+from readiness.reference.service.kept import Kept
 from readiness.reference.service.settings import Behaviour, BehaviourFile, Settings
 
 BODY_LIMIT_BYTES: Final = 1 << 20
@@ -57,6 +58,18 @@ def _settings(request: Request) -> Settings:
 def _pool(request: Request) -> metrics.Pool:
     pool: metrics.Pool = request.app.state.pool
     return pool
+
+
+@asynccontextmanager
+async def _reading(request: Request) -> AsyncIterator[AsyncConnection[dict[str, Any]]]:
+    """A connection for a page, which users do not wait for longer than a few seconds."""
+    behaviour = _behaviour(request)
+    async with (
+        asyncio.timeout(behaviour.page_timeout_s),
+        _pool(request).connection(behaviour.pool_timeout_s) as connection,
+    ):
+        yield connection
+        await asyncio.sleep(behaviour.keeps_connection_ms / 1000)
 
 
 async def get_health(request: Request) -> Response:
@@ -136,7 +149,7 @@ async def get_orders(request: Request) -> Response:
     status = request.query_params.get("status") if _settings(request).has_filter else None
     if status is not None and status not in get_args(orders.Status):
         return error(422, f"status is one of {', '.join(get_args(orders.Status))}")
-    async with _pool(request).connection() as connection:
+    async with _reading(request) as connection:
         found = await orders.newest(connection, int(limit), status)
     return Json({"orders": [_shown(request, order) for order in found]})
 
@@ -146,7 +159,7 @@ async def get_customer_orders(request: Request) -> Response:
     number = request.path_params["customer_id"]
     if not (number.isascii() and number.isdigit() and int(number) < 1 << 31):
         return error(404, "no such customer")
-    async with _pool(request).connection() as connection:
+    async with _reading(request) as connection:
         found = await orders.of_customer(connection, int(number))
     return Json({"orders": [_shown(request, order) for order in found]})
 
@@ -156,7 +169,7 @@ async def get_order(request: Request) -> Response:
     number = request.path_params["order_id"]
     if not (number.isascii() and number.isdigit() and int(number) < 1 << 63):
         return error(404, "no such order")
-    async with _pool(request).connection() as connection:
+    async with _reading(request) as connection:
         order = await orders.find(connection, int(number))
     return Json(_shown(request, order)) if order else error(404, "no such order")
 
@@ -275,6 +288,7 @@ class Around:
         self._routes = routes
         self._behaviour = behaviour
         self._numbers = itertools.count()
+        self._kept = Kept()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, and count it."""
@@ -315,6 +329,10 @@ class Around:
         self, route: str, behaviour: Behaviour, scope: Scope, receive: Receive, send: Send
     ) -> None:
         hit = next(self._numbers) % behaviour.every.get(route, 1) == 0
+        if behaviour.after_per_s:
+            hit = hit and self._kept.is_after_burst(behaviour.after_per_s)
+        settings: Settings = scope["app"].state.settings
+        await self._kept.leak(behaviour, settings.database_url)
         if hit and route in behaviour.delay_ms:
             await asyncio.sleep(behaviour.delay_ms[route] / 1000)
         if hit and (route in behaviour.status or route in behaviour.body):

@@ -54,6 +54,9 @@ POOL_IDLE: Final = Gauge(
 POOL_WAITING: Final = Gauge(
     "db_pool_requests_waiting", "Requests that wait for a connection.", multiprocess_mode="livesum"
 )
+MEMORY: Final = Gauge(
+    "service_resident_memory_bytes", "Resident memory.", multiprocess_mode="livesum"
+)
 
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[DictRow]]
 # Longer than the pool waits between two attempts to connect, so that a request right after an
@@ -114,6 +117,7 @@ def _resident_bytes() -> int:
 
 def count(route: str, method: str, status: int, seconds: float, behaviour: Behaviour) -> None:
     """Count one answered request."""
+    MEMORY.set(_resident_bytes())
     if behaviour.freeze_counters:
         return
     if behaviour.ignore_error_counter and status >= _FIRST_ERROR:

@@ -64,17 +64,30 @@ class Behaviour(BaseModel):
 
     Attributes:
         every: for a route with a delay, status or body: only each n-th request has it.
+        after_per_s: if set, they are only had for ten seconds after a worker was sent more
+            requests than this within one second.
+        page_timeout_s: how long a page that reads may take.
+        pool_timeout_s: how long such a page waits for a connection; default: as all requests.
+        keeps_connection_ms: how long it keeps the connection once it has its rows.
+        leak_kib: memory that each request keeps.
+        leak_connection_every: each n-th request keeps a connection to the database.
         accepts: for `admin` (its settings) and `cron`: credentials that open it besides the right
             ones; `none` for none at all, `*` for any that are not empty.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    page_timeout_s: float = 3
+    pool_timeout_s: float | None = None
+    keeps_connection_ms: int = 0
+    leak_kib: int = 0
+    leak_connection_every: int = 0
     delay_ms: dict[str, int] = {}
     status: dict[str, int] = {}
     body: dict[str, str] = {}
     content_type: dict[str, str] = {}
     every: dict[str, int] = {}
+    after_per_s: int = 0
     accepts: dict[str, list[str]] = {}
     ready_ignores_database: bool = False
     live_needs_database: bool = False
