@@ -153,9 +153,9 @@ def _judge_standbys(
 def _judge_tables(database: Database, connection: Connection, evidence: Evidence) -> None:
     """Nobody is granted to change the rows of a log: without an identity, only its owner fails."""
     tables = writing.tables(connection)
-    published = writing.without_identity(connection)
+    published = writing.without_identity(connection) + writing.published_partly(connection)
     name, source = (
-        "published tables refuse UPDATE and DELETE, without a replica identity",
+        "published tables refuse UPDATE and DELETE, without a replica identity that fits",
         "pg_class",
     )
     for changes in (True, False):

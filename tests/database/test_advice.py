@@ -77,6 +77,11 @@ def prepare(run: Run, setup: str) -> None:
             _DOCS.format("autovacuum_vacuum_cost_limit = 1, autovacuum_vacuum_cost_delay = 100"),
             "vacuum may write 0.5 pages a second",
         ),
+        (
+            "vacuum",
+            _DOCS.format("vacuum_index_cleanup = off"),
+            "vacuum removes no dead row from its indexes",
+        ),
         ("vacuum", f"{_EVENTS}; vacuum analyze events_1, events_2", "no-statistics: 1 of 3"),
         ("indexes", f"{_EVENTS}; create index on events (at); create index own on events_1 (at)",
          "public.own"),
@@ -114,6 +119,7 @@ def test_obeying_mends(reader: Dsn, run: Run, check: str, setup: str, expected: 
     [
         ("vacuum", _DOCS.format("autovacuum_vacuum_threshold = 5000000")),
         ("vacuum", _DOCS.format("autovacuum_vacuum_insert_threshold = -1")),
+        ("vacuum", _DOCS.format("vacuum_index_cleanup = auto, vacuum_truncate = off")),
         ("vacuum", _ROWS.format("autovacuum_vacuum_scale_factor = 0")),
         ("vacuum", f"{_EVENTS}; vacuum analyze events"),
         ("indexes", _SLOTS),

@@ -253,12 +253,17 @@ def test_failed_index_is_invalid_until_it_is_dropped(plain: Dsn, run: Run) -> No
         ("(b, c, d)", False),
         ("(c, d) where c > 0", False),
         ("using brin (c, d)", False),
+        ("(c, d) where d is not null and c is not null", True),
+        ("(d, c) where c is not null", True),
+        ("(c, d) where c is not null and b is not null", False),
+        ("using gist (c, d)", True),
     ],
 )
 def test_foreign_key_needs_its_columns_first_in_any_order(
     plain: Dsn, run: Run, index: str, serves: bool
 ) -> None:
     run(f"""
+        create extension btree_gist;
         create table parent (x int, y int, primary key (x, y));
         insert into parent values (0, 0);
         insert into t select n, 'b', 0, 0 from generate_series(1, 1000) n;

@@ -203,9 +203,12 @@ def test_descending_cycling_and_unused_sequences(reader: Dsn, run: Run) -> None:
     run("create sequence down as smallint increment -1; select setval('down', -32000)")
     run("create sequence around as smallint maxvalue 100 cycle; select setval('around', 100)")
     run("create sequence unused as smallint")
+    run("create sequence late cycle; create table t (id int default nextval('late'))")
+    run("select setval('late', 2147483000)")
     found = failures("sequence-exhaustion", database(reader))
     assert "public.down at -32000" in found
     assert "public.around" not in found
+    assert "public.late at 2147483000 (100.0% of what t.id integer takes)" in found
     assert "public.unused at unused (0.0%" in found
 
 

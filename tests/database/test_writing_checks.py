@@ -88,6 +88,14 @@ def shop(dsn: Dsn, role: Dsn, run: Run) -> Iterator[Make]:
         ),
         (f"{_PARTS}; create publication p for table shop.log", "shop.log_1 (published by p)"),
         (f"{_IDENTITY}; {_CHANGED}; drop index shop.outbox_id", "replica-identity: 1 of 2"),
+        (
+            "create publication p for table shop.orders where (note <> 'x')",
+            "(published by p): alter table shop.orders replica identity full;",
+        ),
+        (
+            "create publication p for table shop.orders (note) where (id > 1)",
+            "alter publication p add table shop.orders (id, note) where ((id > 1));",
+        ),
         ("alter table shop.orders set unlogged", "unlogged: 1 of 2 tables unlogged"),
         ("alter table shop.outbox set unlogged", "!unlogged: 1 of 2 tables unlogged"),
     ],
@@ -117,6 +125,8 @@ def test_writes_that_fail_or_are_lost(
         "create publication p for all tables with (publish = 'insert')",
         f"{_IDENTITY}; create publication p for table shop.outbox",
         "create publication p for table shop.orders",
+        "create publication p for table shop.orders (id) where (id > 1)",
+        "create publication p for table shop.orders where (note <> 'x') with (publish = 'insert')",
     ],
 )
 def test_what_is_meant_so_passes(shop: Make, setup: str) -> None:

@@ -266,11 +266,12 @@ def invalid_of_toast(connection: Connection) -> list[str]:
 
 
 # The leading columns as a set: (b, a) serves a key on (a, b). A partial index does not, unless it
-# leaves out nothing but NULL, which references nothing; nor does a brin, which only shows where
-# not to look. Of a partitioned table, each partition needs one. Rows of a table that was never
-# analyzed are estimated by its size: 200 bytes each. A function is asked and not the view, which
-# would count all tables for each key; and an array, as a join would read all of pg_class for each.
-# pg_partition_tree would lock every partition.
+# leaves out nothing but NULL in the key, which references nothing; nor does a brin, which only
+# shows where not to look. A gist or gin does where its operators have `=`, as those of btree_gist,
+# of which an exclusion constraint is made. Of a partitioned table, each partition needs one.
+# Rows of a table that was never analyzed are estimated by its size: 200 bytes each. A function is
+# asked and not the view, which would count all tables for each key; and an array, as a join would
+# read all of pg_class for each. pg_partition_tree would lock every partition.
 # Right after a restore the catalogues have no statistics either: materialized, so that it is
 # computed once, whatever the planner believes.
 _FOREIGN_KEYS: Final = sql.SQL("""
@@ -284,13 +285,23 @@ covered as materialized (
     select p.root, bool_and(exists (
            select 1 from pg_index i
            where i.indrelid = p.conrelid and i.indisvalid and i.indisready
-             and (select a.amname from pg_class x join pg_am a on a.oid = x.relam
-                  where x.oid = i.indexrelid) in ('btree', 'hash')
+             and not exists (
+                 select from unnest((string_to_array(i.indclass::text, ' ')::oid[])
+                                    [1:cardinality(p.conkey)]) k(class)
+                 join pg_opclass c on c.oid = k.class
+                 join pg_am a on a.oid = c.opcmethod
+                 where a.amname not in ('btree', 'hash') and not (
+                     a.amname in ('gist', 'gin') and exists (
+                         select from pg_amop o join pg_operator r on r.oid = o.amopopr
+                         where o.amopfamily = c.opcfamily and r.oprname = '='
+                           and o.amoplefttype = c.opcintype)))
              and i.indnkeyatts >= cardinality(p.conkey)
-             and (i.indpred is null or (cardinality(p.conkey) = 1
-                  and pg_get_expr(i.indpred, i.indrelid) = '(' || quote_ident(
-                      (select attname from pg_attribute
-                       where attrelid = p.conrelid and attnum = p.conkey[1])) || ' IS NOT NULL)'))
+             and (i.indpred is null or not exists (
+                  select from regexp_split_to_table(
+                      btrim(pg_get_expr(i.indpred, i.indrelid), '()'), '[)] AND [(]') part
+                  where part <> all (select quote_ident(a.attname) || ' IS NOT NULL'
+                                     from pg_attribute a where a.attrelid = p.conrelid
+                                       and a.attnum = any(p.conkey))))
              and (select array_agg(x order by x)
                   from unnest((string_to_array(i.indkey::text, ' ')::int2[])
                               [1:cardinality(p.conkey)]) x)

@@ -173,7 +173,8 @@ def _must_have_read(found: list[Relation], read: list[Relation], most_bytes: int
         )
 
 
-# What a sequence may reach is also bounded by the columns that it feeds, the narrowest first.
+# What a sequence may reach is also bounded by the columns that it feeds, the narrowest first. One
+# that cycles never ends, unless its column does before.
 _SEQUENCES: Final = f"""
 with feeds as ({FEEDS}),
 fed as (
@@ -194,7 +195,9 @@ from pg_sequence s
 join pg_class c on c.oid = s.seqrelid
 join pg_namespace n on n.oid = c.relnamespace
 left join fed on fed.sequence = c.oid
-where not s.seqcycle and c.relpersistence <> 't' and {NOT_OURS}
+where not (s.seqcycle and coalesce(case when s.seqincrement > 0 then s.seqmax <= fed.most
+                                        else s.seqmin >= -fed.most end, true))
+  and c.relpersistence <> 't' and {NOT_OURS}
 order by 2"""  # noqa: S608 - constants
 _FED: Final = f"""
 with feeds as ({FEEDS})
@@ -286,7 +289,7 @@ class Collation:
 
     def __str__(self) -> str:
         there = f" on the standby {self.standby}" if self.standby else ""
-        versions = f"recorded {self.recorded}, now {self.actual}{there}"
+        versions = f"recorded {self.recorded}, now {self.actual or 'none'}{there}"
         return f"{self.name} ({versions}, {self.indexes} indexes)"
 
 

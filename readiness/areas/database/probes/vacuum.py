@@ -71,7 +71,7 @@ select format('%I.%I', nspname, relname), toast, inherits, pg_stat_get_dead_tupl
                             pg_stat_get_last_autovacuum_time(oid)), since.at)) / 3600)::float8,
        case when pg_stat_get_dead_tuples(oid) > 0 then pg_table_size(oid) else 0 end,
        (select jsonb_object_agg(option_name, option_value) from pg_options_to_table(options)
-        where option_name ~ '^autovacuum_')
+        where option_name ~ '^(autovacuum_|vacuum_index_cleanup$)')
 from named cross join since
 order by 4 desc""".replace("@OWN@", NOT_OURS).replace(
     "@USER@", "n.nspname !~ '^(pg_catalog|pg_toast|information_schema)'"
@@ -215,6 +215,9 @@ class Throttle:
             if begins >= _NEVER_TIMES * rows and (begins >= _NEVER_ROWS or many):
                 says = f"{work} begins at {begins:,.0f} rows"
                 found[says] = f"autovacuum_{work}_threshold, autovacuum_{work}_scale_factor"
+        cleanup = self.options.get("vacuum_index_cleanup", "auto")
+        if cleanup != "auto" and not is_on(cleanup):
+            found["vacuum removes no dead row from its indexes"] = "vacuum_index_cleanup"
         if self.pages_per_s < _LEAST_PAGES_PER_S:
             says = f"vacuum may write {self.pages_per_s:.2g} pages a second"
             found[says] = "autovacuum_vacuum_cost_delay, autovacuum_vacuum_cost_limit"

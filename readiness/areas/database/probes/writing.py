@@ -10,6 +10,14 @@ from readiness.lib.postgres import Connection
 from readiness.lib.postgres.session import OF_THE_APPLICATION, uncompiled
 from readiness.lib.text import clean
 
+# Who but the owner may change rows of the table `c`, or add some.
+_RIGHTS: Final = """
+cross join lateral (
+  select bool_or(a.privilege_type in ('UPDATE', 'DELETE')) filter (where a.grantee <> c.relowner)
+           as changed,
+         coalesce(bool_or(a.grantee <> c.relowner and a.privilege_type = 'INSERT'), false)
+           as inserted
+  from aclexplode(c.relacl) a) rights"""
 # What counts is the partition that holds the row; it is published with each of its parents. An
 # index that is deferrable, partial or of columns that may be NULL identifies no row.
 _PUBLISHED: Final = """
@@ -31,12 +39,7 @@ join publications p on p.whole
   or exists (select from pg_publication_rel r where r.prpubid = p.oid and (r.prrelid = c.oid
              or r.prrelid in (select a from pg_partition_ancestors(c.oid) a)))
   {schemas}
-cross join lateral (
-  select bool_or(a.privilege_type in ('UPDATE', 'DELETE')) filter (where a.grantee <> c.relowner)
-           as changed,
-         coalesce(bool_or(a.grantee <> c.relowner and a.privilege_type = 'INSERT'), false)
-           as inserted
-  from aclexplode(c.relacl) a) rights
+{rights}
 where c.relkind = 'r' and c.relpersistence = 'p' and {scope}
   and case c.relreplident
         when 'f' then false
@@ -52,6 +55,52 @@ _SCHEMAS: Final = """
              and (s.pnnspid = c.relnamespace or s.pnnspid in (
                   select t.relnamespace from pg_partition_ancestors(c.oid) a
                   join pg_class t on t.oid = a)))"""
+# From PostgreSQL 15 on a publication may leave out rows or columns: it must leave the identity
+# whole, and its condition must read nothing else. What is published of a partition under the name
+# of its root is the root's. Numbers of columns differ between the two, and names do not.
+_PUBLISHED_PARTLY: Final = f"""
+with parts as (
+  select c.oid, r.prqual, r.prrelid, r.prattrs is not null as listed,
+         quote_ident(p.pubname) as name,
+         array(select a.attname from pg_attribute a
+               where a.attrelid = r.prrelid and a.attnum = any(r.prattrs)) as columns,
+         array(select a.attname from pg_attribute a
+               join regexp_matches(r.prqual::text, ':varattno (\\d+)', 'g') v
+                 on a.attnum = v[1]::int
+               where a.attrelid = r.prrelid) as read,
+         array(select a.attname from pg_index i
+               join pg_attribute a on a.attrelid = c.oid and a.attnum = any(i.indkey::int2[])
+               where i.indrelid = c.oid
+                 and case c.relreplident when 'i' then i.indisreplident
+                                         when 'd' then i.indisprimary end) as identity
+  from pg_publication_rel r
+  join pg_publication p on p.oid = r.prpubid and (p.pubupdate or p.pubdelete)
+  join pg_class c on c.oid = r.prrelid or p.pubviaroot and c.relispartition
+                     and r.prrelid in (select a from pg_partition_ancestors(c.oid) a)
+  where c.relkind = 'r' and (r.prqual is not null or r.prattrs is not null)),
+wrong as (
+  select oid, name, prrelid, prqual, columns, listed,
+         listed and (relreplident = 'f' or not columns @> identity) as lacking,
+         relreplident <> 'f' and not identity @> read as reading, identity
+  from parts join pg_class using (oid) where relreplident in ('f', 'i', 'd'))
+select format('%I.%I', n.nspname, c.relname), w.name,
+       coalesce(rights.changed, false) or not rights.inserted,
+       case when lacking then format(
+              'alter publication %s drop table %s; alter publication %s add table %s%s%s;',
+              w.name, root.name, w.name, root.name,
+              (select ' (' || string_agg(quote_ident(x), ', ') || ')'
+               from (select unnest(columns) union select unnest(identity)) u(x)
+               where c.relreplident <> 'f'),
+              ' where (' || pg_get_expr(prqual, prrelid) || ')')
+            else format('alter table %I.%I replica identity full;', n.nspname, c.relname) end
+from wrong w
+join pg_class c on c.oid = w.oid
+join pg_namespace n on n.oid = c.relnamespace
+cross join lateral (select format('%I.%I', rn.nspname, r.relname) as name from pg_class r
+                    join pg_namespace rn on rn.oid = r.relnamespace where r.oid = prrelid) root
+{_RIGHTS}
+where (lacking or reading) and {OF_THE_APPLICATION}
+order by 1, 2"""  # noqa: S608 - constants
 # Sequences of unlogged tables are unlogged with them.
 _UNLOGGED: Final = sql.SQL("""
 select n.nspname || '.' || c.relname, format('%I.%I', n.nspname, c.relname), c.relkind = 'S',
@@ -70,25 +119,21 @@ where c.relkind = 'r' and {scope}""")
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A table whose changes are published, and whose rows cannot be identified.
+    """A table whose changes are published, and whose rows cannot be identified by that.
 
     Attributes:
         table: as SQL needs it; so are the publications.
         changes: whether somebody is allowed to update or delete its rows.
-        index: one that could identify them, if there is one.
+        statement: the SQL that ends it.
     """
 
     table: str
     publications: str
     changes: bool
-    index: str | None
+    statement: str
 
     def __str__(self) -> str:
-        by = f"using index {self.index}" if self.index else "full"
-        return (
-            f"{self.table} (published by {self.publications}):"
-            f" alter table {self.table} replica identity {by};"
-        )
+        return f"{self.table} (published by {self.publications}): {self.statement}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +162,25 @@ def without_identity(connection: Connection) -> list[Published]:
     schemas = _SCHEMAS if postgres.is_at_least(connection, 15) else ""
     statement = _PUBLISHED.replace("{schemas}", schemas).replace("{scope}", OF_THE_APPLICATION)
     return [
-        Published(clean(table), clean(names), bool(changes), index)
-        for table, names, changes, index in postgres.fetch(connection, statement)
+        Published(clean(table), clean(names), bool(changes), _identified(table, index))
+        for table, names, changes, index in postgres.fetch(
+            connection, statement.replace("{rights}", _RIGHTS)
+        )
+    ]
+
+
+def _identified(table: str, index: str | None) -> str:
+    by = f"using index {index}" if index else "full"
+    return f"alter table {table} replica identity {by};"
+
+
+def published_partly(connection: Connection) -> list[Published]:
+    """Published tables of which an UPDATE fails by what the publication leaves out."""
+    if not postgres.is_at_least(connection, 15):
+        return []
+    return [
+        Published(clean(table), clean(name), bool(changes), statement)
+        for table, name, changes, statement in postgres.fetch(connection, _PUBLISHED_PARTLY)
     ]
 
 
