@@ -422,6 +422,16 @@ def test_a_workload_that_is_not_there_is_one_error(
     assert words in str(caught.value)
 
 
+def test_keys_that_are_not_known_leave_the_place_open(tmp_path: Path) -> None:
+    place = of_declared(manifests(tmp_path))
+    assert place
+    assert place.whole
+    made = "{kind: ExternalSecret, metadata: {name: s, namespace: prod}, spec: {data: []}}"
+    place = of_declared(manifests(tmp_path, "", made))
+    assert place
+    assert not place.whole
+
+
 def test_the_job_of_a_cronjob_is_found(tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_text(
         "kind: CronJob\nmetadata: {name: report}\nspec: {jobTemplate: {spec: {template: {spec:"

@@ -10,6 +10,8 @@ from typing import Any, Final
 import pytest
 
 from readiness.areas.configuration.config import App
+from readiness.areas.configuration.environment import Place
+from readiness.areas.configuration.probes import drift
 from readiness.areas.configuration.probes.running import of_running
 from readiness.config.models import Config
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, Unreachable
@@ -47,6 +49,12 @@ def objects(version: str, kind: str, *items: dict[str, Any]) -> str:
     return json.dumps({"kind": f"{kind}List", "apiVersion": version, "items": listed})
 
 
+def pod(app: str, image: str) -> dict[str, Any]:
+    status = {"name": "shop", "imageID": f"docker.io/acme/shop@sha256:{image}"}
+    metadata = {"name": f"{app}-{image[:4]}", "labels": {"app": app}, **UID}
+    return {"metadata": metadata, "status": {"containerStatuses": [status]}}
+
+
 def coded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
@@ -73,12 +81,20 @@ class ApiServer(SmallServer):
             ),
         }
         self.contain(CONTAINER)
+        self.run()
         self.keep({"token": SECRET, "empty": ""})
 
     def contain(self, container: dict[str, Any]) -> None:
-        spec = {"template": {"spec": {"containers": [container]}}}
+        template = {"metadata": {"labels": {"app": "shop"}}, "spec": {"containers": [container]}}
+        spec = {"template": template}
         self.answers["/apis/apps/v1/namespaces/shop/deployments"] = Reply(
             objects("apps/v1", "Deployment", {"metadata": {"name": "shop", **UID}, "spec": spec})
+        )
+
+    def run(self, *images: str) -> None:
+        """A pod of the workload for each image, and another one."""
+        self.answers["/api/v1/namespaces/shop/pods"] = Reply(
+            objects("v1", "Pod", pod("web", "c" * 64), *(pod("shop", one) for one in images))
         )
 
     def keep(self, data: dict[str, str] | None) -> None:
@@ -123,6 +139,26 @@ def test_keys_are_read_and_no_value_of_a_secret(cluster: ApiServer) -> None:
     assert place.unresolved == ("Secret s, key empty, is empty (EMPTY)",)
     assert (place.lacks("TOKEN"), place.lacks("EMPTY")) == ("", "empty")
     assert (place.image, place.whole) == ("acme/shop:1.5", True)
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (["a" * 64, "a" * 64], ""),
+        (["b" * 64], "acme/shop:1.5 runs, and acme/shop@sha256:aaaa"),
+        (["a" * 64, "b" * 64], "2 different images run as acme/shop:1.5"),
+        ([], "acme/shop:1.5 runs, and acme/shop@sha256:aaaa"),
+    ],
+)
+def test_the_images_of_pods_are_compared_by_their_digests(
+    cluster: ApiServer, images: list[str], words: str
+) -> None:
+    cluster.run(*images)
+    (place,) = of_running(app())
+    digest = f"sha256:{'a' * 64}"
+    declared = Place("manifests", image=f"acme/shop@{digest}", digests=(digest,))
+    assert drift.image(declared, place)[: len(words)] == words
+    assert bool(drift.image(declared, place)) is bool(words)
 
 
 def test_what_does_not_exist_in_the_cluster_does_not_resolve(cluster: ApiServer) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Final
 
-from readiness.areas.configuration.config import App, Ci, Config
+from readiness.areas.configuration.config import REPOSITORY, VARIABLE, WORKLOAD, App, Ci, Config
 from readiness.config.base.area import Area, of
 from readiness.config.base.mistakes import Mistake
 
@@ -37,4 +37,9 @@ AREA: Final = Area(
         "ci": ("[configuration.ci]", _ci),
     },
     mistakes=_mistakes,
+    patterns={
+        VARIABLE: "the name of a variable",
+        WORKLOAD: "a kind and a name, as deployment/shop",
+        REPOSITORY: "owner/name",
+    },
 )

@@ -23,8 +23,10 @@ from readiness.model.secrets import Secret
 
 RELEASE: Final = "{release}"
 PRODUCTION: Final = "production"
-_WORKLOAD: Final = r"^[a-z]+/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
-Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")]
+WORKLOAD: Final = r"^[a-z]+/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
+VARIABLE: Final = r"^[A-Za-z_][A-Za-z0-9_.-]*$"
+REPOSITORY: Final = r"^[\w.-]+(/[\w.-]+)*$"
+Variable = Annotated[str, StringConstraints(pattern=VARIABLE)]
 """The name of a variable of the environment."""
 Pattern = Annotated[Text, StringConstraints(max_length=200)]
 _CONTAINER: Final = (
@@ -53,7 +55,7 @@ class Declared(Model):
     manifests: Annotated[list[File], Field(min_length=1)] | None = Field(
         None, description="patterns of files with rendered Kubernetes manifests"
     )
-    workload: Annotated[str, Field(pattern=_WORKLOAD)] | None = Field(
+    workload: Annotated[str, Field(pattern=WORKLOAD)] | None = Field(
         None, description="the workload in `manifests`, as `deployment/shop` or `cronjob/report`"
     )
     namespace: Text | None = Field(
@@ -87,7 +89,7 @@ class Declared(Model):
 class ClusterWorkload(kubectl.Cluster):
     """A workload of a cluster, read with kubectl; values of Secrets are not read."""
 
-    workload: Annotated[str, Field(pattern=_WORKLOAD)] = Field(
+    workload: Annotated[str, Field(pattern=WORKLOAD)] = Field(
         ..., description="the workload, as `deployment/shop`"
     )
     container: Name | None = Field(None, description=_CONTAINER)
@@ -216,7 +218,7 @@ class Ci(Model):
         description="address of the API, as `https://ghe.example.com/api/v3`; default:"
         " https://api.github.com, or https://gitlab.com/api/v4",
     )
-    repository: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)*$")] = Field(
+    repository: Annotated[str, Field(pattern=REPOSITORY)] = Field(
         ..., description="owner/name; with GitLab the path or the number of the project"
     )
     token: Secret | None = Field(

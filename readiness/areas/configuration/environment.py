@@ -60,7 +60,7 @@ class Place:
         env_files: the files that its variables are written in.
         secret_files: the files that are secrets.
         image: the image, as it is declared.
-        digest: what the image is, if the place says so.
+        digests: what the image is, if the place says so; several if its pods run several.
         is_container: whether its local addresses are its own: no sidecar, no network of the host.
         whole: whether it names all variables, so that others were added elsewhere.
     """
@@ -76,7 +76,7 @@ class Place:
     env_files: tuple[Path, ...] = ()
     secret_files: tuple[Path, ...] = ()
     image: str = ""
-    digest: str = ""
+    digests: tuple[str, ...] = ()
     is_container: bool = False
     whole: bool = False
 

@@ -51,10 +51,12 @@ def _differs(declared: Value | None, running: Value | None) -> bool:
 
 def image(declared: Place, running: Place) -> str:
     """How the image differs from the declared one; empty if it does not, or is not known."""
+    if len(running.digests) > 1:
+        return f"{len(running.digests)} different images run as {running.image}"
     if not (declared.image and running.image):
         return ""
-    if declared.digest and running.digest:
-        same = declared.digest == running.digest
+    if declared.digests and running.digests:
+        same = declared.digests == running.digests
     else:
         same = _whole(declared.image) == _whole(running.image)
     return "" if same else f"{running.image} runs, and {declared.image} is declared"

@@ -10,7 +10,7 @@ import re
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -27,6 +27,7 @@ from readiness.areas.configuration.probes.kubernetes_objects import (
     Key,
     MapVolume,
     Pod,
+    RunningPod,
     Template,
     Workload,
 )
@@ -40,10 +41,12 @@ from readiness.model.errors import NoData
 _T = TypeVar("_T")
 _WORKLOAD: Final = TypeAdapter(Workload)
 _DATA: Final = TypeAdapter(Data)
+_PODS: Final = TypeAdapter(RunningPod)
 _CHOSEN: Final = "kubectl.kubernetes.io/default-container"
 _REFERENCE: Final = re.compile(r"\$(\$)?\(([-._a-zA-Z][-._a-zA-Z0-9]*)\)")
 _SECRET: Final = "Secret"  # noqa: S105 - the name of a kind
 _CONFIG_MAP: Final = "ConfigMap"
+_POD: Final = "Pod"
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _RENDER: Final = "render it first: helm template, or kustomize build"
 
@@ -109,7 +112,7 @@ def of_cluster(cluster: ClusterWorkload, settings: Secrets, table: str) -> Place
         guardian.remove(Path(folder))
         kubectl = Kubectl(cluster, Path(folder), table)
         kubectl.copy_config()
-        found = [dict(one.body) for one in kubectl.get([f"{kind}s", "configmaps"])]
+        found = [dict(one.body) for one in kubectl.get([f"{kind}s", "configmaps", "pods"])]
         keys = kubectl.secret_keys()
     where = f"cluster {cluster.context}"
     workload = _found(found, cluster.workload, cluster.namespace, where, ())
@@ -118,7 +121,29 @@ def of_cluster(cluster: ClusterWorkload, settings: Secrets, table: str) -> Place
         for name, sizes in keys.items()
     }
     store = _Store({**dict(_entries(found)), **secrets}, is_whole=True)
-    return _Resolver(store, settings).place(workload, cluster.container, where)
+    place = _Resolver(store, settings).place(workload, cluster.container, where)
+    return replace(place, digests=_running(found, workload, cluster.container, where))
+
+
+def _running(
+    raw: Iterable[Mapping[str, object]], workload: Workload, container: str | None, where: str
+) -> tuple[str, ...]:
+    """What the pods of a workload run in a container, by the digests of their images."""
+    template = _template_of(workload)
+    name = _container_of(workload, template.spec, container, where).name
+    labels = template.metadata.labels.items()
+    found: dict[str, None] = {}
+    for one in raw:
+        if _kind_of(one) != _POD:
+            continue
+        pod = _valid(_PODS, one, where)
+        if not labels or not labels <= pod.metadata.labels.items():
+            continue
+        for status in pod.status.container_statuses:
+            digest = _DIGEST.search(status.image_id)
+            if status.name == name and digest:
+                found[digest[0]] = None
+    return tuple(found)
 
 
 def _objects(path: Path) -> Iterator[Mapping[str, object]]:
@@ -269,6 +294,7 @@ class _Resolver:
         self._unread: set[str] = set()
         self._unresolved: list[str] = []
         self._unknown: list[str] = []
+        self._whole = True
 
     def place(self, workload: Workload, container: str | None, where: str) -> Place:
         """The environment of a container of a workload."""
@@ -289,12 +315,12 @@ class _Resolver:
             unresolved=tuple(dict.fromkeys(self._unresolved)),
             unknown=tuple(dict.fromkeys(self._unknown)),
             image=image,
-            digest=digest[0] if digest else "",
+            digests=(digest[0],) if digest else (),
             # Containers of a pod share an address: a sidecar answers at localhost.
             is_container=len(pod.containers) == 1
             and not pod.init_containers
             and not pod.host_network,
-            whole=True,
+            whole=self._whole,
         )
 
     def _entry(self, kind: str, key: Key | MapVolume) -> _Entry | None:
@@ -312,6 +338,8 @@ class _Resolver:
     def _take_all(self, source: EnvFrom) -> None:
         for kind, key in ((_SECRET, source.secret_ref), (_CONFIG_MAP, source.config_map_ref)):
             entry = self._entry(kind, key) if key else None
+            if key and (entry is None or entry.is_open):
+                self._whole = False  # it may have any keys
             for name, value in (entry.keys if entry else {}).items():
                 self._set(f"{source.prefix or ''}{name}", value)
 

@@ -116,6 +116,7 @@ class Metadata(Part):
 
     name: str = ""
     namespace: str | None = ""
+    labels: Annotated[dict[str, str], BeforeValidator(_mapped)] = Field(default={})
     annotations: Annotated[dict[str, str], BeforeValidator(_mapped)] = Field(default={})
 
 
@@ -193,3 +194,24 @@ class Data(Object):
     data: Annotated[dict[str, str], BeforeValidator(_mapped)] = Field(default={})
     string_data: Annotated[dict[str, str], BeforeValidator(_mapped)] = Field(default={})
     binary_data: Annotated[dict[str, object], BeforeValidator(_mapped)] = Field(default={})
+
+
+class ContainerStatus(Part):
+    """What runs in a container of a pod."""
+
+    name: str = ""
+    image_id: str = Field("", alias="imageID")
+
+
+class PodStatus(Part):
+    """The state of a pod."""
+
+    container_statuses: Annotated[list[ContainerStatus], BeforeValidator(_listed)] = Field(
+        default=[]
+    )
+
+
+class RunningPod(Object):
+    """A live pod."""
+
+    status: Annotated[PodStatus, BeforeValidator(_mapped)] = PodStatus()

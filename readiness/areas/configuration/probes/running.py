@@ -120,7 +120,7 @@ def _of_containers(text: str, running: Running) -> list[Place]:
             source=f"container {_called(one)}",
             values=_assigned(one.settings.env or [], where),
             image=one.settings.image,
-            digest=one.digest,
+            digests=(one.digest,) if one.digest else (),
             is_container=one.host.network.partition(":")[0] not in {"host", "container"},
         )
         for one in found
