@@ -301,7 +301,7 @@ private_page_is_cached = _edited(
     "private_page_is_cached",
     "The edge keeps the page for administrators, and shows it to everybody",
     {_PRIVATE: {"served"}},
-    (_ADMIN, f"{_ADMIN}\n            proxy_cache shared; proxy_cache_valid 200 1s;"),
+    (_ADMIN, f"{_ADMIN}\n            proxy_cache shared; proxy_cache_valid 200 60s;"),
 )
 cache_keeps_nothing = _edited(
     "cache_keeps_nothing",

@@ -13,7 +13,7 @@ from readiness.model.evidence import Evidence
 from readiness.servers import programs
 from tests.support.monitored_service import misses, suite
 from tests.support.processes import needed
-from tests.support.small_servers import SmallServer
+from tests.support.small_servers import Reply, SmallServer
 
 
 class Front(EdgeLevers):
@@ -42,6 +42,7 @@ def front(folder: Path) -> Iterator[Front]:
     """Start both; skips the test where there is no nginx."""
     program = needed(programs.NGINX)
     with SmallServer({}) as behind, Guardian() as guardian:
+        behind.otherwise = lambda: _whatever_the_query(behind)
         port = urlsplit(behind.url).port or 0
         edge = Edge(program, port, folder / "edge", guardian)
         edge.daemon.start()
@@ -49,6 +50,13 @@ def front(folder: Path) -> Iterator[Front]:
             yield Front(edge, behind)
         finally:
             edge.daemon.stop()
+
+
+def _whatever_the_query(behind: SmallServer) -> Reply:
+    path, asked, _ = behind.requests[-1][1].partition("?")
+    route = behind.routes.get(path) if asked else None
+    reply = route() if callable(route) else route
+    return reply or Reply("no such page", 404, "text/plain")
 
 
 def judged(module: str, check: str, *arguments: object) -> str:

@@ -82,15 +82,18 @@ def _credentials(door: Protected | ScheduledJob) -> Iterator[tuple[str, str | No
 
 
 def opens(site: Site, page: Protected, session: Session) -> Answer:
-    """The answer with the right credentials.
+    """The answer with the right credentials, at an address that nobody else requests.
+
+    A cache that keeps what it must not then shows the page to nobody.
 
     Raises:
         NoData: they do not open it, so that a refusal proves nothing.
         CouldNotMeasure: and its kinds; the certificate must be valid.
     """
     secret = page.secret.reveal() if page.secret else ""
+    own = f"{page.path}{'&' if '?' in page.path else '?'}readiness={secrets.token_hex(8)}"
     answer = _sent(
-        session, "GET", f"{site.url}{page.path}", {page.header.lower(): f"{page.scheme}{secret}"}
+        session, "GET", f"{site.url}{own}", {page.header.lower(): f"{page.scheme}{secret}"}
     )
     if answer.status not in SUCCESSES:
         raise NoData(
