@@ -1,5 +1,6 @@
 """Migrations as files: their order, what was applied, and SQL cut into statements."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from readiness.lib.migrations.model import (
     without_replaced,
 )
 from readiness.lib.migrations.scripts import (
+    OneWayError,
     down_of,
     not_printed,
     one_way,
@@ -50,6 +52,16 @@ def test_duplicate_version_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "0001_a.up.sql", "0001_b.up.sql")
     with pytest.raises(CouldNotMeasure, match="duplicate version 0001"):
         files.plain(tmp_path)
+
+
+def test_one_version_in_two_files_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "V1__a.sql", "V1.0__b.sql")
+    with pytest.raises(CouldNotMeasure, match="duplicate version"):
+        files.flyway(tmp_path)
+    for name in ("a", "copy_of_a"):
+        (tmp_path / f"{name}.py").write_text('revision = "a"\ndown_revision = None\n')
+    with pytest.raises(CouldNotMeasure, match="duplicate version a"):
+        files.alembic(tmp_path)
 
 
 def test_missing_folder_is_an_error(tmp_path: Path) -> None:
@@ -338,6 +350,21 @@ def test_a_marker_decides_on_the_transaction(text: str, *, transactional: bool) 
 def test_transactions_are_left_out_and_lines_stay() -> None:
     text = "BEGIN;\n\ncreate table t ();\nCOMMIT;\ndo $$\nbegin\nend;\n$$;"
     assert without_transactions(text) == ("\n\ncreate table t ();\n\ndo $$\nbegin\nend;\n$$;")
+
+
+@pytest.mark.parametrize("error", ["NotImplementedError", "IrreversibleError", "KeyError"])
+def test_a_migration_may_say_that_it_has_no_way_back(tmp_path: Path, error: str) -> None:
+    path = tmp_path / "a.py"
+    path.write_text("select '100 %'")
+    program = f"class IrreversibleError(Exception): pass\nraise {error}('{{version}}')"
+    settings = Migrations.model_validate({
+        "tool": "alembic", "folder": str(tmp_path), "down": [sys.executable, "-c", program],
+        "up": [sys.executable, "-c", "print('select 100 %%')"],
+    })  # fmt: skip
+    with pytest.raises(CouldNotMeasure) as told:
+        down_of(settings, Migration("a", path))
+    assert isinstance(told.value, OneWayError) == (error != "KeyError")
+    assert up_of(settings, Migration("a", path)).strip() == "select 100 %"
 
 
 def test_what_django_cannot_print_is_noticed() -> None:

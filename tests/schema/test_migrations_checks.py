@@ -210,12 +210,78 @@ def test_flyway_checksums_and_failures_are_compared(dsn: Dsn, run: Run, tmp_path
     assert "1 migrations began and did not finish: 2" in at_head(migrations)
 
 
+_NOT_APPLIED = "migrations of the release are not applied"
+
+
+@pytest.mark.parametrize(
+    ("names", "rows", "expected"),
+    [
+        # One of another number than any file, as `flyway baseline` writes it.
+        ("V1__a V2__b V3__c", "2.5 BASELINE, 3 SQL", ""),
+        ("V1__a V3__c", "2 BASELINE", f"1 {_NOT_APPLIED}: 3"),
+        # A base of all before it: on a new database, on an old one, without their files.
+        ("V1__a V2__b B2__all V3__c", "2 SQL_BASELINE, 3 SQL", ""),
+        ("V1__a V2__b B2__all V3__c", "1 SQL, 2 SQL, 3 SQL", ""),
+        ("B2__all V3__c", "2 SQL_BASELINE, 3 SQL", ""),
+        ("B2__all V3__c", "1 SQL, 2 SQL, 3 SQL", "2 applied migrations are not in the repository"),
+        ("V1__a B2__all V3__c", "1 SQL", f"1 {_NOT_APPLIED}: 3"),
+        # Java has no file here.
+        ("V1__a V3__c", "1 SQL, 2 JDBC, 3 SQL", ""),
+    ],
+)
+def test_flyway_begins_with_a_base(
+    dsn: Dsn, run: Run, tmp_path: Path, names: str, rows: str, expected: str
+) -> None:
+    for name in names.split():
+        (tmp_path / f"{name}.sql").write_text("select 1;")
+    run("create table flyway_schema_history (installed_rank serial, version text,"
+        " description text, type text, checksum int, success boolean)")  # fmt: skip
+    for version, kind in (row.split() for row in rows.split(", ")):
+        run(f"insert into flyway_schema_history values (default, '{version}', 'x', '{kind}',"  # noqa: S608
+            " null, true)")  # fmt: skip
+    found = at_head(subject(dsn, tool="flyway", folder=str(tmp_path)))
+    assert says(found, expected), found
+
+
+def test_alembic_lists_no_version_beneath_another(dsn: Dsn, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text('revision = "a"\ndown_revision = None\n')
+    (tmp_path / "b.py").write_text('revision = "b"\ndown_revision = "a"\n')
+    (tmp_path / "c.py").write_text(
+        'revision = "c"\ndown_revision = None\nbranch_labels = "c"\ndepends_on = "b"\n'
+    )
+    run("create table alembic_version (version_num text);"
+        " insert into alembic_version values ('b'), ('c')")  # fmt: skip
+    migrations = subject(dsn, tool="alembic", folder=str(tmp_path))
+    assert at_head(migrations) == ""
+    run("insert into alembic_version values ('a')")
+    assert "alembic upgrades no further: its table lists a" in at_head(migrations)
+
+
+def test_django_keeps_lines_of_what_was_squashed(dsn: Dsn, run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "shop_core" / "migrations"
+    folder.mkdir(parents=True)
+    (tmp_path / "shop_core" / "apps.py").write_text(
+        "class ShopConfig(AppConfig):\n    name = 'shop_core'\n    label = 'shop'\n"
+    )
+    (folder / "0001_squashed_0002_b.py").write_text("class Migration:\n    dependencies = []\n")
+    run(
+        "create table django_migrations (app text, name text); insert into django_migrations"
+        " values ('shop', '0001_a'), ('shop', '0002_b'), ('shop', '0001_squashed_0002_b')"
+    )
+    migrations = subject(dsn, tool="django", folder=str(tmp_path))
+    assert at_head(migrations) == ""
+    run("insert into django_migrations values ('shop', '0003_c')")
+    assert "1 applied migrations are not in the repository: shop.0003_c" in at_head(migrations)
+
+
 @pytest.mark.clients
 def test_drift_is_named_by_object(dsn: Dsn, run: Run, plain: Path, spare: Dsn) -> None:
     check = "test_migrations_drift"
     assert on_scratch(check, sql(dsn, plain), spare) == ""
     run("drop index a_t; create table by_hand (i integer); grant select on a to pg_monitor")
-    found = on_scratch(check, sql(dsn, plain, ignore=["* public.by_hand"]), spare)
+    run("create schema own; alter table schema_migrations set schema own")
+    settings = {"ignore": ["* public.by_hand"], "table": "own.schema_migrations"}
+    found = on_scratch(check, sql(dsn, plain, **settings), spare)
     assert "1 objects differ from the schema that the migrations create" in found
     assert ": index a_t on public.a is missing" in found
 
@@ -399,6 +465,7 @@ def lint(database: Database) -> str:
             [],
         ),
         ("begin;\nalter table a alter t type varchar(9);\ncommit;", ["changing-column-type"]),
+        ("alter type e add value if not exists 'b';", []),
     ],
 )
 def test_squawk_is_told_about_transactions(

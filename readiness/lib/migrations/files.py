@@ -14,7 +14,7 @@ from readiness.lib.migrations.model import Migration
 from readiness.model.errors import CouldNotMeasure
 
 _PLAIN: Final = re.compile(r"(?P<version>\d+)[._-]?(?P<name>.*?)(?P<way>\.up|\.down)?\.sql")
-_FLYWAY: Final = re.compile(r"(?P<kind>[VUR])(?P<version>[\d._]*)__(?P<name>.*)\.sql")
+_FLYWAY: Final = re.compile(r"(?P<kind>[VURB])(?P<version>[\d._]*)__(?P<name>.*)\.sql")
 _PLACEHOLDER: Final = re.compile(r"\$\{([\w.:-]+)\}")
 _LARGEST: Final = 16 * 1024 * 1024
 _REMEDY: Final = "check `folder` of its migrations"
@@ -54,8 +54,12 @@ def plain(folder: Path) -> list[Migration]:
 
 
 def flyway(folder: Path, values: Mapping[str, str] = MappingProxyType({})) -> list[Migration]:
-    """`V1.2__name.sql` with `U1.2__name.sql`, in the order of versions, then `R__name.sql`."""
+    """`V1.2__name.sql` with `U1.2__name.sql`, in the order of versions, then `R__name.sql`.
+
+    `B1.2__name.sql` replaces all up to its version, as on a new database.
+    """
     versioned: dict[tuple[int, ...], Migration] = {}
+    bases: dict[tuple[int, ...], Migration] = {}
     repeatable: list[Migration] = []
     undo: dict[tuple[int, ...], Path] = {}
     twice: list[str] = []
@@ -73,14 +77,34 @@ def flyway(folder: Path, values: Mapping[str, str] = MappingProxyType({})) -> li
                 )
             )
         elif version:
-            versioned[numbers(version)] = Migration(version, path, checksum=flyway_checksum(path))
-            twice.append(version)
-    _refuse_twice(twice, folder)
-    ordered = [versioned[key] for key in sorted(versioned)]
-    return [
-        Migration(m.version, m.path, checksum=m.checksum, down=undo.get(numbers(m.version)))
-        for m in ordered
-    ] + sorted(repeatable, key=lambda m: m.version)
+            several = bases if found["kind"] == "B" else versioned
+            twice += [version] if numbers(version) in several else []
+            sums = flyway_checksum(path)
+            several[numbers(version)] = Migration(version, path, checksum=sums)
+    _refuse(twice, folder)
+    ordered = [replace(versioned[key], down=undo.get(key)) for key in sorted(versioned)]
+    return _with_base(ordered, bases) + sorted(repeatable, key=lambda m: m.version)
+
+
+def _with_base(
+    ordered: list[Migration], bases: Mapping[tuple[int, ...], Migration]
+) -> list[Migration]:
+    """With the newest base after those that it replaces; `B2` differs from the `2` of its number.
+
+    See https://documentation.red-gate.com/flyway/flyway-concepts/migrations/baseline-migrations
+    """
+    if not bases:
+        return ordered
+    newest = max(bases)
+    old = [m for m in ordered if numbers(m.version) <= newest]
+    names = tuple(m.version for m in old)
+    base = replace(bases[newest], version=f"B{bases[newest].version}", replaces=names)
+    return [*old, base, *ordered[len(old) :]]
+
+
+def is_base(migration: Migration) -> bool:
+    """Whether flyway runs it on a new database alone, in place of all up to its version."""
+    return migration.path.name.startswith("B") and migration.path.suffix == ".sql"
 
 
 def flyway_checksum(path: Path) -> str:
@@ -140,14 +164,18 @@ def _sql(folder: Path) -> Iterator[Path]:
 
 def numbers(version: str) -> tuple[int, ...]:
     """The version to sort by; 1.0 is 1, as flyway has it."""
-    numbers = [int(part) for part in version.split(".") if part]
+    numbers = [int(part) for part in version.lstrip("B").split(".") if part]
     while numbers and not numbers[-1]:
         numbers.pop()
     return tuple(numbers)
 
 
 def _refuse_twice(versions: list[str], folder: Path) -> None:
-    if twice := [version for version, times in Counter(versions).items() if times > 1]:
+    _refuse([version for version, times in Counter(versions).items() if times > 1], folder)
+
+
+def _refuse(twice: list[str], folder: Path) -> None:
+    if twice:
         raise CouldNotMeasure(
             f"duplicate version {twice[0]}",
             where=str(folder),
@@ -171,6 +199,7 @@ def alembic(folder: Path) -> list[Migration]:
         own = _several(names.get("branch_labels")) or ()
         found.append(Migration(revision, path, after, needs=needs, labels=own))
         labels |= dict.fromkeys(own, revision)
+    _refuse_twice([m.version for m in found], folder)
     known = {m.version for m in found}
     return [replace(m, needs=tuple(_revision(n, labels, known) for n in m.needs)) for m in found]
 
@@ -199,7 +228,7 @@ def django(folder: Path) -> list[Migration]:
         )
         if body is None:
             continue
-        app = path.parent.parent.name
+        app = _label(path.parent.parent)
         names = _assigned(body)
         found.append(
             Migration(
@@ -214,6 +243,14 @@ def django(folder: Path) -> list[Migration]:
         replace(m, after=tuple(d for d in m.after if d.partition(".")[0] in apps and "__" not in d))
         for m in found
     ]
+
+
+def _label(app: Path) -> str:
+    """The name by which django knows an app: its folder's, unless its configuration has another."""
+    config = app / "apps.py"
+    bodies = _parsed(config).body if config.is_file() else []
+    labels = [_assigned(node).get("label") for node in bodies if isinstance(node, ast.ClassDef)]
+    return next((label for label in labels if isinstance(label, str)), app.name)
 
 
 def _python(folder: Path, pattern: str) -> Iterator[Path]:

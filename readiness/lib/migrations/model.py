@@ -34,12 +34,19 @@ class Migration:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What the table of versions says."""
+    """What the table of versions says.
+
+    Attributes:
+        coded: those that are no SQL and have no file here: Java of flyway, Go of goose.
+        overlapping: those that alembic lists although another listed one builds on them.
+    """
 
     versions: frozenset[str]
     source: str
     failed: tuple[str, ...] = ()
     checksums: Mapping[str, str] = field(default_factory=dict)
+    coded: tuple[str, ...] = ()
+    overlapping: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +86,7 @@ def state(
     replaced = {old for migration in known.values() for old in migration.replaces}
     return State(
         pending=tuple(version for version in known if version not in done),
-        unknown=tuple(sorted(applied.versions - known.keys() - replaced)),
+        unknown=tuple(sorted(applied.versions - known.keys() - replaced - {*applied.coded})),
         failed=applied.failed,
         altered=tuple(
             version

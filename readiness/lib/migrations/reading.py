@@ -1,5 +1,7 @@
 """Reads the migrations of a repository, and those that a database lists as applied."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +30,7 @@ _TABLES: Final = {
 _QUERIES: Final = {
     "alembic": "select version_num from {table}",
     "django": "select app, name from {table}",
-    # A line of type UNDO_SQL or DELETE cancels those before it.
+    # A line of type UNDO_SQL or DELETE cancels those before it; SQL_BASELINE is a base's.
     "flyway": "select version, description, success, checksum, type from {table}"
     " order by installed_rank",
     "sql": "select {column}::text from {table}",
@@ -106,20 +108,20 @@ def _applied(connection: Connection, settings: Migrations, migrations: list[Migr
             remedy="name it in `table`, with its schema, or apply the migrations",
         )
     if settings.tool == "sql" and "is_applied" in columns:
-        return _goose(connection, table, migrations)
+        return _goose(connection, table, migrations, Path(settings.folder))
     names = {"table": table, "column": sql.Identifier(settings.column)}
     statement = sql.SQL(_QUERIES[settings.tool]).format(**names)
     rows, source = fetch(connection, statement), source_of(statement, connection)
     match settings.tool:
         case "alembic":
-            return Applied(
-                _with_ancestors([str(version) for (version,) in rows], migrations), source
-            )
+            listed = [str(version) for (version,) in rows]
+            overlapping = _overlapping(listed, migrations)
+            return Applied(_with_ancestors(listed, migrations), source, overlapping=overlapping)
         case "django":
             # Apps that are not in the folder, such as django's own, are not judged.
             apps = {m.version.partition(".")[0] for m in migrations}
             done = frozenset(f"{app}.{name}" for app, name in rows if app in apps)
-            return Applied(done, source)
+            return Applied(done - _squashed_away(done, migrations), source)
         case "flyway":
             return _flyway(rows, source, migrations)
         case "sql":
@@ -140,28 +142,82 @@ def _with_ancestors(heads: list[str], migrations: list[Migration]) -> frozenset[
     return frozenset(done)
 
 
+def _overlapping(listed: list[str], migrations: list[Migration]) -> tuple[str, ...]:
+    """Alembic keeps the ends alone, and upgrades no further where it finds one beneath another."""
+    after = {m.version: m.after for m in migrations}
+    beneath: set[str] = set()
+    waiting = [parent for version in listed for parent in after.get(version, ())]
+    while waiting:
+        version = waiting.pop()
+        if version not in beneath:
+            beneath.add(version)
+            waiting += after.get(version, ())
+    return tuple(sorted(beneath.intersection(listed)))
+
+
+_SQUASHED: Final = re.compile(r"(?P<app>\w+)\.(?P<first>\d+)\w*?_squashed_(?P<last>\d+)")
+_NUMBERED: Final = re.compile(r"(?P<app>\w+)\.(?P<number>\d+)")
+
+
+def _squashed_away(done: frozenset[str], migrations: list[Migration]) -> frozenset[str]:
+    """Lines of migrations whose files were removed after they were squashed.
+
+    Django leaves them there until `migrate --prune`; the squashed one has lost its `replaces`.
+    """
+    ranges = [found for m in migrations if m.version in done and not m.replaces
+              and (found := _SQUASHED.match(m.version))]  # fmt: skip
+    gone = done - {m.version for m in migrations}
+    return frozenset(
+        version
+        for version in gone
+        if (found := _NUMBERED.match(version))
+        and any(
+            one["app"] == found["app"]
+            and int(one["first"]) <= int(found["number"]) <= int(one["last"])
+            for one in ranges
+        )
+    )
+
+
+_NO_SQL: Final = frozenset({"JDBC", "SPRING_JDBC", "JDBC_BASELINE", "CUSTOM", "SCRIPT"})
+
+
 def _flyway(rows: list[Row], source: str, migrations: list[Migration]) -> Applied:
     done: dict[str, str | None] = {}
     failed: list[str] = []
-    numbers = {m.version: n for n, m in enumerate(migrations)}
-    versions = {
-        files.numbers(m.version): m.version for m in migrations if not files.is_repeatable(m)
-    }
+    coded: set[str] = set()
+    numbers = {m.version: files.numbers(m.version)
+               for m in migrations if not files.is_repeatable(m)}  # fmt: skip
+    bases = [m for m in migrations if files.is_base(m)]
+    versions = {n: v for v, n in numbers.items() if not v.startswith("B")}
     for version, description, success, checksum, kind in rows:
         # 1.0, 01 and 1 are one version: the repository's way to write it.
         name = str(description)
         if version is not None:
             name = versions.get(files.numbers(str(version)), str(version))
+        if kind == "SQL_BASELINE":
+            name = f"B{version}"
+            name = next(
+                (m.version for m in bases if numbers[m.version] == files.numbers(name)), name
+            )
         if kind in ("UNDO_SQL", "DELETE"):
             done.pop(name, None)
         elif not success:
             failed.append(name)
-        elif kind == "BASELINE" and name in numbers:
-            done |= {v: None for v, n in numbers.items() if n <= numbers[name]}
-        elif kind not in ("SCHEMA", "BASELINE"):
+        elif kind == "BASELINE":
+            least = files.numbers(str(version))
+            done |= {v: None for v, n in numbers.items() if n <= least}
+        elif kind != "SCHEMA":
             done[name] = None if checksum is None else str(checksum)
+            coded |= {name} if kind in _NO_SQL else set()
+    reached = max((numbers[name] for name in done if name in numbers), default=())
+    # What it replaces has no file any more.
+    done |= {m.version: None for m in bases if not m.replaces and numbers[m.version] <= reached
+             and m.version not in done}  # fmt: skip
     sums = {name: value for name, value in done.items() if value is not None}
-    return Applied(frozenset(done), source, tuple(failed), sums)
+    return Applied(
+        frozenset(done), source, tuple(failed), sums, tuple(sorted(coded - numbers.keys()))
+    )
 
 
 def _plain(
@@ -179,9 +235,16 @@ def _plain(
     return Applied(frozenset(done), source, failed)
 
 
-def _goose(connection: Connection, table: sql.Identifier, migrations: list[Migration]) -> Applied:
+def _goose(
+    connection: Connection, table: sql.Identifier, migrations: list[Migration], folder: Path
+) -> Applied:
     statement = sql.SQL(_GOOSE).format(table)
-    return _plain(fetch(connection, statement), source_of(statement, connection), migrations, None)
+    rows, source = fetch(connection, statement), source_of(statement, connection)
+    found = _plain(rows, source, migrations, None)
+    in_go = {int(path.name.partition("_")[0]) for path in folder.rglob("[0-9]*_*.go")
+             if path.name.partition("_")[0].isdigit()}  # fmt: skip
+    coded = [v for v in found.versions if v.isdigit() and int(v) in in_go]
+    return replace(found, coded=tuple(sorted(coded)))
 
 
 def _as_known(version: str, known: dict[int, str]) -> str:

@@ -9,11 +9,11 @@ from typing import Final, TypeVar
 import psycopg
 
 from readiness.config.base.migrations import Migrations
-from readiness.lib.migrations.files import is_repeatable, text_of
+from readiness.lib.migrations.files import is_base, is_repeatable, text_of
 from readiness.lib.migrations.model import Migration, without_replaced
 from readiness.lib.migrations.reading import version_table
 from readiness.lib.migrations.scratch import Scratch
-from readiness.lib.migrations.scripts import down_of, not_printed, script, up_of
+from readiness.lib.migrations.scripts import OneWayError, down_of, not_printed, script, up_of
 from readiness.lib.postgres import Connection, connect, translated
 from readiness.lib.postgres.contents import TableContent, table_contents
 from readiness.lib.postgres.fingerprint import Change, Fingerprint, differences, fingerprint
@@ -164,9 +164,12 @@ def on_copies(
 def parted(
     settings: Migrations, migrations: Sequence[Migration]
 ) -> tuple[Sequence[Migration], Sequence[Migration]]:
-    """The older migrations, which are only run, and the newest, which are judged."""
+    """The older migrations, which are only run, and the newest, which are judged.
+
+    A base runs on an empty database alone, and nothing rolls it back.
+    """
     steps = [m for m in without_replaced(migrations) if not is_repeatable(m)]
-    cut = max(0, len(steps) - settings.newest)
+    cut = max(sum(map(is_base, steps)), len(steps) - settings.newest)
     return steps[:cut], steps[cut:]
 
 
@@ -177,7 +180,10 @@ def roll_back(settings: Migrations, dsn: Dsn, migration: Migration) -> Rollback:
     """
     if migration.version in settings.irreversible:
         return Rollback(migration.version)
-    down = down_of(settings, migration)
+    try:
+        down = down_of(settings, migration)
+    except OneWayError as error:
+        return Rollback(migration.version, error.message)
     if down is None:
         return Rollback(migration.version, "it has no rollback script")
     if not_printed(down) or not_printed(up_of(settings, migration)):

@@ -55,6 +55,14 @@ _NOT_SQL: Final = re.compile(r"CANNOT BE WRITTEN AS SQL", re.IGNORECASE)
 _FIELD: Final = re.compile(r"\{(app|version|previous)\}")
 
 
+# What a rollback raises that was never meant to be run: by hand, and by django.
+_ONE_WAY: Final = re.compile(r"\b(NotImplementedError|IrreversibleError)\b")
+
+
+class OneWayError(CouldNotMeasure):
+    """A migration says that it cannot be rolled back."""
+
+
 @dataclass(frozen=True, slots=True)
 class Script:
     """A migration as its statements.
@@ -191,9 +199,18 @@ def up_of(settings: Migrations, migration: Migration) -> str:
 
 
 def down_of(settings: Migrations, migration: Migration) -> str | None:
-    """The SQL of its rollback; None if it has none."""
+    """The SQL of its rollback; None if it has none.
+
+    Raises:
+        OneWayError: it says itself that it cannot be rolled back.
+    """
     if settings.tool in _DOWN:
-        return _printed(settings.down or _DOWN[settings.tool], settings, migration, "down")
+        try:
+            return _printed(settings.down or _DOWN[settings.tool], settings, migration, "down")
+        except CouldNotMeasure as error:
+            if found := _ONE_WAY.search(error.message):
+                raise OneWayError(f"its rollback ends in {found[0]}", where=error.where) from error
+            raise
     if migration.down:
         return _of_file(settings, migration.down)
     text = _of_file(settings, migration.path)
@@ -236,5 +253,9 @@ def _printed(
         return said
     # The line that it keeps of itself needs a table that the first revision alone creates.
     own = re.compile(_BOOKKEEPING.format(re.escape(version_table(settings))), re.IGNORECASE)
+    # For drivers that take % for a placeholder, SQLAlchemy doubles each, unless env.py sets another
+    # paramstyle: https://alembic.sqlalchemy.org/en/latest/offline.html
+    if "%%" not in text_of(migration.path):
+        said = said.replace("%%", "%")
     step = _step_of(said, migration.version, way)
     return _blanked(step, lambda statement: bool(own.match(_bare(statement))))

@@ -57,6 +57,8 @@ _STRONG: Final = ("AccessExclusiveLock", "ExclusiveLock", "ShareRowExclusiveLock
 _INSTALL: Final = "pip install squawk-cli"
 _TIMEOUT_S: Final = 60.0
 _TASTE: Final = "prefer-"
+# A new value of an enum goes to the end, where nearly all belong.
+_ORDER: Final = frozenset({"require-enum-value-ordering"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +234,7 @@ class Remark:
     @property
     def of_taste(self) -> bool:
         """Whether the rule is about style, and not about a running system."""
-        return self.rule.startswith(_TASTE)
+        return self.rule.startswith(_TASTE) or self.rule in _ORDER
 
     def __str__(self) -> str:
         return f"{self.version}, line {self.line}: {self.rule} ({clean(self.message, 90)})"
