@@ -68,8 +68,8 @@ certificate_has_ended = _certified(
     {_CERTIFICATE: {"days"}, **_NOT_TRUSTED},
     days=-3,
 )
-certificate_ends_soon = _certified(
-    "certificate_ends_soon",
+edge_certificate_ends_soon = _certified(
+    "edge_certificate_ends_soon",
     "The certificate ends in five days: its renewal failed weeks ago",
     {_CERTIFICATE: {"days"}},
     days=5,

@@ -279,7 +279,8 @@ def test_csp(site: Site, visit_of: VisitOf, evidence: Evidence) -> None:
     why="""Scanners request /.git/HEAD and /.env of every new host within minutes. With the
     repository comes its whole history; with the settings the passwords of the database.""",
     fix="""Take it away, and change every secret that was in it: it has been downloaded.
-nginx:   location ~ /\\.(?!well-known) { return 404; }
+    nginx: location ~ /\\.(?!well-known) { return 404; }
+    curl -si https://HOST/.git/HEAD | head -1
 Serve a folder that holds only what is public, and build images with a .dockerignore.""",
     severity="blocker",
     effect="observe",
