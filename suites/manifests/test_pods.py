@@ -129,6 +129,7 @@ def test_privileges(manifests: Manifests, kubernetes_of: KubernetesOf, evidence:
     failure_title="A container keeps rights that it does not need",
     each="manifests",
     needs="on_kubernetes",
+    severity="minor",
     why="""These settings decide whether a flaw in the application stays one. By default, whoever
     breaks in can replace the program, use setuid binaries, and make every system call.""",
     fix="""For each container, also init containers:
@@ -296,6 +297,7 @@ def test_shutdown(manifests: Manifests, kubernetes_of: KubernetesOf, evidence: E
     failure_title="All replicas may run on one node or in one zone",
     each="manifests",
     needs="on_kubernetes",
+    severity="minor",
     why="""Three replicas on one node are as available as one: its failure takes all of them. What
     the scheduler does by itself lets three pods share a node while another one is empty.""",
     fix="""In the pod template, with the labels of its own pods:

@@ -39,7 +39,7 @@ Other paths: set `health`, `ready` and `live` in [services.NAME].""",
     judgements=("status", "latency", "content-type", "body", "fields", "clock"),
 )
 def test_health_endpoints(service: Service, evidence: Evidence) -> None:
-    """Each of the three is requested five times; a path that cannot exist comes first (M14)."""
+    """Each of the three is requested five times; a path that cannot exist comes first."""
     evidence.record(health.control(service))
     paths = (service.health, service.ready, service.live)
     offsets: list[Offset] = []

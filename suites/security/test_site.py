@@ -288,7 +288,7 @@ Serve a folder that holds only what is public, and build images with a .dockerig
     judgements=("files",),
 )
 def test_exposed_files(site: Site, visit_of: VisitOf, evidence: Evidence) -> None:
-    """By their content; a path that cannot exist is requested first (M14)."""
+    """By their content; a path that cannot exist is requested first."""
     found = visits.exposed(visit_of(site), visits.FILES)
     none_of(
         evidence, "files", "private files are served", found.found, found.requests,

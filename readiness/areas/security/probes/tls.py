@@ -1,7 +1,7 @@
 """What a site's TLS offers: its certificate, and the protocols that it accepts.
 
 Old protocols are offered by a ClientHello of our own: the OpenSSL of this machine may not be able
-to, and its error would look like a refusal (M15).
+to, and its error would look like a refusal.
 """
 
 import ipaddress

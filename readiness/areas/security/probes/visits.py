@@ -68,7 +68,7 @@ class Visit:
         """Require that a path that cannot exist is refused.
 
         Raises:
-            NoData: it is not, so that what other paths answer shows nothing (M14).
+            NoData: it is not, so that what other paths answer shows nothing.
         """
         if self.missing.status in _ERRORS or self.site.catch_all:
             return
@@ -203,7 +203,7 @@ def exposed(seen: Visit, traces: tuple[Trace, ...]) -> Exposed:
     """Try paths that should not be served; only their content counts, not their status.
 
     Raises:
-        NoData: the site answers to paths that cannot exist (M14).
+        NoData: the site answers to paths that cannot exist.
         CouldNotMeasure: and its kinds, see `Session.request`.
     """
     seen.must_tell_missing()
