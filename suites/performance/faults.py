@@ -194,7 +194,7 @@ pool_is_kept_busy = broken_by(
     "pool_is_kept_busy",
     "Each request keeps its connection for 2.5 s more, while it renders the page.",
     {_POOL: {"slowest"}},
-    lambda levers: levers.behave(keeps_connection_ms=2500, pool_timeout_s=60, page_timeout_s=60),
+    lambda levers: levers.behave(keeps_connection_ms=2500, pool_timeout_s=60),
 )
 
 _DEPENDENCY: Final = "performance.dependency[orders-table]"
@@ -207,7 +207,8 @@ def _slow_dependency(name: str, story: str, key: str, **switches: object) -> Fau
         {_DEPENDENCY: {key}},
         lambda levers: (
             levers.declared("performance.dependency", DEPENDENCY),
-            levers.behave(**switches, **_UNCOUNTED),
+            # Its pages have a time-out, unless that is what is wrong.
+            levers.behave(**{"page_timeout_s": 3, **switches, **_UNCOUNTED}),
         ),
     )
 
@@ -216,7 +217,7 @@ waits_without_a_time_out = _slow_dependency(
     "waits_without_a_time_out",
     "The time-out of pages went with a refactoring: they wait for the database for 15 s.",
     "fails-fast",
-    page_timeout_s=60,
+    page_timeout_s=None,
 )
 liveness_waits_for_the_pool = _slow_dependency(
     "liveness_waits_for_the_pool",

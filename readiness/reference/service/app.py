@@ -33,6 +33,7 @@ from readiness.reference.service.settings import Behaviour, BehaviourFile, Setti
 
 BODY_LIMIT_BYTES: Final = 1 << 20
 POOL_MOST: Final = 8
+MEMORY_EVERY_S: Final = 0.2
 UNMATCHED: Final = "unmatched"
 _log = logging.getLogger("service")
 
@@ -62,14 +63,16 @@ def _pool(request: Request) -> metrics.Pool:
 
 @asynccontextmanager
 async def _reading(request: Request) -> AsyncIterator[AsyncConnection[dict[str, Any]]]:
-    """A connection for a page, which users do not wait for longer than a few seconds."""
+    """A connection for a page that reads."""
     behaviour = _behaviour(request)
+    # Not around the wait for it: a pool can lose the connection of a waiter that was cancelled.
     async with (
-        asyncio.timeout(behaviour.page_timeout_s),
         _pool(request).connection(behaviour.pool_timeout_s) as connection,
+        asyncio.timeout(behaviour.page_timeout_s),
     ):
         yield connection
-        await asyncio.sleep(behaviour.keeps_connection_ms / 1000)
+        if behaviour.keeps_connection_ms:
+            await asyncio.sleep(behaviour.keeps_connection_ms / 1000)
 
 
 async def get_health(request: Request) -> Response:
@@ -289,6 +292,7 @@ class Around:
         self._behaviour = behaviour
         self._numbers = itertools.count()
         self._kept = Kept()
+        self._measured = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, and count it."""
@@ -317,6 +321,9 @@ class Around:
         finally:
             seconds = time.perf_counter() - began
             metrics.count(route, scope["method"], status, seconds, behaviour)
+            if began > self._measured + MEMORY_EVERY_S:
+                self._measured = began
+                metrics.measure_memory()
 
     def _template(self, scope: Scope) -> str:
         """The declared route: counting by path would create a series for every order."""

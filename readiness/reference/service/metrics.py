@@ -115,9 +115,13 @@ def _resident_bytes() -> int:
         return peak if sys.platform == "darwin" else peak * 1024
 
 
+def measure_memory() -> None:
+    """Set this worker's gauge."""
+    MEMORY.set(_resident_bytes())
+
+
 def count(route: str, method: str, status: int, seconds: float, behaviour: Behaviour) -> None:
     """Count one answered request."""
-    MEMORY.set(_resident_bytes())
     if behaviour.freeze_counters:
         return
     if behaviour.ignore_error_counter and status >= _FIRST_ERROR:

@@ -66,7 +66,7 @@ class Behaviour(BaseModel):
         every: for a route with a delay, status or body: only each n-th request has it.
         after_per_s: if set, they are only had for ten seconds after a worker was sent more
             requests than this within one second.
-        page_timeout_s: how long a page that reads may take.
+        page_timeout_s: how long a page that reads may take; default: no limit of its own.
         pool_timeout_s: how long such a page waits for a connection; default: as all requests.
         keeps_connection_ms: how long it keeps the connection once it has its rows.
         leak_kib: memory that each request keeps.
@@ -77,7 +77,7 @@ class Behaviour(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    page_timeout_s: float = 3
+    page_timeout_s: float | None = None
     pool_timeout_s: float | None = None
     keeps_connection_ms: int = 0
     leak_kib: int = 0
