@@ -1,6 +1,7 @@
 """Who may see and change what: by the flags, and by trying."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from readiness import Evidence, Measurement, at_least, check, equal_to
 from readiness.areas.schema.config import Database, DatabaseSchema, Tenancy
@@ -78,10 +79,15 @@ def test_row_security(database: Database, evidence: Evidence) -> None:
         with check (COLUMN = nullif(current_setting('SETTING', true), '')::TYPE);
     Reaches rows of others: USING of the policy for UPDATE or DELETE is too wide
       alter policy NAME on TABLE
-        using (COLUMN = nullif(current_setting('SETTING', true), '')::TYPE);""",
+        using (COLUMN = nullif(current_setting('SETTING', true), '')::TYPE);
+    Through a view that filters by tenant: alter view VIEW set (security_invoker = true);
+      or alter view VIEW set (check_option = cascaded);""",
 )
 def test_row_security_writes(database: Database, evidence: Evidence) -> None:
-    """Each attempt runs in a transaction that is rolled back; see `reaches` for what it locks."""
+    """Each attempt runs in a transaction that is rolled back; see `reaches` for what it locks.
+
+    A view that filters by tenant is tried as well: it writes as its owner, whom no policy binds.
+    """
     schema = database.schema or DatabaseSchema()
     for table, tenancy in schema.tenancy.items():
         with evidence.attempt():
@@ -90,22 +96,12 @@ def test_row_security_writes(database: Database, evidence: Evidence) -> None:
             ):
                 _judge_reach(reach, table, evidence)
         with evidence.attempt():
-            for tenant, ways in writings(
-                schema.app_dsn, table, tenancy, timeout_s=database.timeout_s
-            ):
-                evidence.judge(
-                    "refused",
-                    Measurement(
-                        f"ways in which {tenant} writes rows of others in {table}",
-                        len(ways),
-                        "count",
-                        f"insert and update of {table}, rolled back",
-                        samples=2,
-                    ),
-                    equal_to(0),
-                    "the attempt was rolled back",
-                    says=f"A row of {table} was {' and '.join(ways)} by the tenant {tenant}",
-                )
+            _judge_writings(database, table, tenancy, evidence)
+    with evidence.attempt():
+        for one in _around(database, schema) or ():
+            if one.asks and (known := _tenancy_of(one, schema)):
+                with suppress(NoData):  # its filter may leave out all rows of a tenant
+                    _judge_writings(database, one.name, known, evidence)
 
 
 @check(
@@ -228,6 +224,24 @@ def _count(name: str, value: int, table: str) -> Measurement:
     return Measurement(name, value, "count", f"select from {table}, as the tenant")
 
 
+def _judge_writings(database: Database, table: str, tenancy: Tenancy, evidence: Evidence) -> None:
+    app = database.schema.app_dsn if database.schema else None
+    for tenant, ways in writings(app, table, tenancy, timeout_s=database.timeout_s):
+        evidence.judge(
+            "refused",
+            Measurement(
+                f"ways in which {tenant} writes rows of others in {table}",
+                len(ways),
+                "count",
+                f"insert and update of {table}, rolled back",
+                samples=2,
+            ),
+            equal_to(0),
+            "the attempt was rolled back",
+            says=f"A row of {table} was {' and '.join(ways)} by the tenant {tenant}",
+        )
+
+
 def _judge_reach(reach: Reach, table: str, evidence: Evidence) -> None:
     who = f"Tenant {reach.tenant}" if reach.tenant else "A session without a valid tenant"
     statement = f"{reach.way} without where"
@@ -247,16 +261,10 @@ def _judge_reach(reach: Reach, table: str, evidence: Evidence) -> None:
 
 def _judge_bypasses(database: Database, schema: DatabaseSchema, evidence: Evidence) -> None:
     """By trying where a view has the tenant's column; else by what it asks of its user."""
-    logins = [dsn for one in schema.tenancy.values() for dsn in (one.logins or {}).values()]
-    logins += [schema.app_dsn] if schema.app_dsn else []
-    roles = {str(login.words.get("user") or "") for login in logins}
-    if not roles:
+    found = _around(database, schema)
+    if found is None:
         evidence.record(Measurement("views that reach around", "not asked", "text", "app_dsn"))
         return
-    known = {*schema.tenancy, *schema.shared}
-    tables = {*(schema.row_security or ()), *schema.tenancy}
-    with connect(database.dsn, timeout_s=database.timeout_s) as connection:
-        found = [one for one in bypasses(connection, tables, roles) if one.name not in known]
     leaks, unclear = [], []
     chosen = [one for one in found if one.chosen]
     for one in found:
@@ -294,6 +302,19 @@ def _judge_bypasses(database: Database, schema: DatabaseSchema, evidence: Eviden
         says=f"{len(chosen)} functions give or write rows of whichever tenant their caller names",
         warn_only=True,
     )
+
+
+def _around(database: Database, schema: DatabaseSchema) -> list[Bypass] | None:
+    """What reaches around row security and was not declared; None if no application is known."""
+    logins = [dsn for one in schema.tenancy.values() for dsn in (one.logins or {}).values()]
+    logins += [schema.app_dsn] if schema.app_dsn else []
+    roles = {str(login.words.get("user") or "") for login in logins}
+    if not roles:
+        return None
+    known = {*schema.tenancy, *schema.shared}
+    tables = {*(schema.row_security or ()), *schema.tenancy}
+    with connect(database.dsn, timeout_s=database.timeout_s) as connection:
+        return [one for one in bypasses(connection, tables, roles) if one.name not in known]
 
 
 def _tenancy_of(one: Bypass, schema: DatabaseSchema) -> Tenancy | None:

@@ -379,6 +379,11 @@ _FUNCTION = """create function s.notes_of() returns {} language sql security def
             "",
         ),
         (_FUNCTION.format("setof bigint", "count(*) from notes"), ""),
+        (
+            _FUNCTION.format("json", "json_agg(n) from notes n"),
+            "s.notes_of() reads s.notes as ",
+        ),
+        (_FUNCTION.format("jsonb", "to_jsonb(count(*)) from notes"), ""),
     ],
 )
 def test_what_reaches_around_row_security(
@@ -391,6 +396,23 @@ def test_what_reaches_around_row_security(
     check = "test_access.test_row_security"
     declared = {"tenancy": _TENANCY, "app_dsn": application, "shared": ["s.declared"]}
     found = missed(check, schema, **declared)
+    assert says(found, expected), found
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("", "A row of s.all_notes was inserted for another tenant and given to another tenant by"),
+        ("with check option", ""),
+        ("and id > 1000", ""),
+    ],
+)
+def test_a_view_that_filters_by_tenant_is_written_through(
+    schema: Dsn, application: Dsn, run: Run, options: str, expected: str
+) -> None:
+    run(_VIEW.format("*", f"where {_OWN} {options}"))
+    run("grant insert, update on s.all_notes to public")
+    found = behaviour("_writes", schema, application)
     assert says(found, expected), found
 
 
@@ -627,6 +649,15 @@ _ACCESS_FIXES = {
         ("alter function",),
         {"FUNCTION": "s.f", "SCHEMA": "s"},
     ),
+    **{
+        f"a view writes around: {option}": (
+            "row-security-writes",
+            _VIEW.format("*", f"where {_OWN}") + "; grant insert, update on s.all_notes to public",
+            (f"alter view VIEW set ({option}",),
+            {"VIEW": "s.all_notes"},
+        )
+        for option in ("security_invoker", "check_option")
+    },
     "creates objects": (
         "application-role",
         "grant create on schema public to public",

@@ -19,8 +19,10 @@ _PROTECTED: Final = """
 # The policies of the table `t` do not apply to the role `o`.
 _UNBOUND: Final = """(o.rolsuper or o.rolbypassrls
     or not t.relforcerowsecurity and pg_has_role(o.oid, t.relowner, 'USAGE'))"""
-_RETURNS_ROWS: Final = """(b.proretset or exists (select from pg_class c
-    where c.reltype = b.prorettype and c.oid in (select oid from protected)))"""
+_RETURNS_ROWS: Final = """(b.proretset
+    or b.prorettype in ('json'::regtype, 'jsonb'::regtype, 'xml'::regtype)
+    or exists (select from pg_class c
+        where c.reltype = b.prorettype and c.oid in (select oid from protected)))"""
 # A view reads tables as its owner, a security_invoker as who uses it, and as the owner of a
 # materialized view above it. What asks who uses it (`asks`) may filter by tenant. `runs` is the
 # role that `relation` is read as, and 0 whoever uses the view. Rules are read as they are stored:

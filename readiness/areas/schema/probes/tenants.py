@@ -18,15 +18,21 @@ from readiness.model.secrets import Dsn
 # PostgreSQL checks row security before constraints: where a constraint fails, row security has let
 # the row pass.
 _REFUSED: Final = "42501"
-# Views that cannot be written, and materialized ones.
-_UNWRITABLE: Final = (_REFUSED, "55000", "42809")
+# Views that cannot be written, materialized ones, and those that check the row (`check option`).
+_UNWRITABLE: Final = (_REFUSED, "55000", "42809", "44000")
 _CONSTRAINTS: Final = "23"
+# A view without a column that its table needs: nobody can insert by it.
+_LACKS_A_VALUE: Final = "23502"
 _NO_PARTITION: Final = "no partition of relation"
 _MOST: Final = 100_000
 _WRITABLE: Final = """
     select attname from pg_attribute where attrelid = %s::regclass and attnum > 0
         and not attisdropped and attgenerated = '' and attidentity <> 'a' order by attnum"""
 _KIND: Final = "select relkind from pg_class where oid = %s::regclass"
+# The option of a view is looked at after constraints, so that a copy of a row never reaches it.
+_CHECKS_ROWS: Final = """
+    select exists (select from pg_class c cross join unnest(c.reloptions) o
+        where c.oid = %s::regclass and c.relkind = 'v' and o like 'check_option=%%')"""
 _CHANGEABLE: Final = """
     select attname from pg_attribute where attrelid = %s::regclass and attnum > 0
         and not attisdropped and has_column_privilege(attrelid, attnum, 'UPDATE')
@@ -114,10 +120,10 @@ def writings(
                         where=table,
                         remedy="fix its policies first, see schema.row-security; or insert a row",
                     )
-            ways = {
-                "inserted for another tenant": _insert(connection, table, tenancy, other),
-                "given to another tenant": _move(connection, table, tenancy, tenant, other),
-            }
+            ways = {"given to another tenant": _move(connection, table, tenancy, tenant, other)}
+            if not fetch_value(connection, _CHECKS_ROWS, [text_of(connection, table)]):
+                insert = _insert(connection, table, tenancy, other)
+                ways = {"inserted for another tenant": insert, **ways}
             yield tenant, [n for n, way in ways.items() if _could(connection, way, tenancy, tenant)]
 
 
@@ -222,6 +228,8 @@ def _could(connection: Connection, statement: sql.Composed, tenancy: Tenancy, te
             return False
         if state == _TOO_MANY:
             return True  # the first row was changed, and too many came after it
+        if state == _LACKS_A_VALUE:
+            return False
         if state.startswith(_CONSTRAINTS) and _NO_PARTITION not in str(error):
             return True
         raise could_not(error, statement.as_string(connection)) from error
