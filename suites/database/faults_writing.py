@@ -63,6 +63,16 @@ triggers_are_skipped = _sql(
     "alter role shop_app reset session_replication_role",
 )
 
+sequence_is_forgotten = _sql(
+    "sequence_is_forgotten",
+    "A migration let the application insert into a new table, and forgot its sequence.",
+    {_WRITABLE: {"denied"}, **_UNKNOWN_OBJECTS},
+    "create schema faulty; create table faulty.refunds (id bigserial primary key, cents integer);"
+    "grant usage on schema faulty to shop_app, shop_monitor;"
+    "grant insert, select on faulty.refunds to shop_app;"
+    "grant select on all sequences in schema faulty to shop_monitor",
+)
+
 published_without_identity = _sql(
     "published_without_identity",
     "All tables were published, and one has no primary key: its updates and deletes fail.",

@@ -38,6 +38,9 @@ Commits wait for a standby: the names are the `application_name` of each standby
     alter system set synchronous_standby_names = 'STANDBY'; select pg_reload_conf();
 A published table, UPDATE and DELETE of which fail:
     alter table TABLE replica identity using index UNIQUE_INDEX;   -- or: replica identity full
+A role that may insert, but not use the schema or the sequence of a default:
+    grant usage on schema SCHEMA to ROLE;
+    grant usage on sequence SEQUENCE to ROLE;
 Triggers and foreign keys are not checked: alter role ROLE reset session_replication_role;
 An unlogged table (rewrites it under a lock): alter table TABLE set logged;
     or accept the loss: unlogged = ["SCHEMA.TABLE"]   in [databases.NAME]""",
@@ -46,6 +49,7 @@ An unlogged table (rewrites it under a lock): alter table TABLE set logged;
         "password",
         "synchronous-standby",
         "triggers-skipped",
+        "denied",
         "replica-identity",
         "unlogged",
     ),
@@ -66,6 +70,7 @@ def test_writable(database: Database, evidence: Evidence) -> None:
         _judge_passwords(database, roles, evidence)
         with evidence.attempt():
             _judge_standbys(connection, writers, settings, evidence)
+        _judge_rights(connection, writers, evidence)
         _judge_tables(database, connection, evidence)
 
 
@@ -101,6 +106,20 @@ def _judge_triggers(roles: list[Role], settings: Settings, evidence: Evidence) -
     ]
     name = "roles of the application run no triggers and check no foreign keys"
     none_of(evidence, "triggers-skipped", name, skipped, len(found), "session_replication_role")
+
+
+def _judge_rights(connection: Connection, roles: list[Role], evidence: Evidence) -> None:
+    """A schema may be closed on purpose; who may insert and not take a number was forgotten."""
+    known = {role.oid: role for role in roles}
+    found = writing.denied(connection, [*known])
+    name, source = "roles of the application cannot insert where they may", "pg_class"
+    for warn_only in (False, True):
+        said = [
+            f"{one.table}: grant {one.right} to {known[one.role].name};"
+            for one in found
+            if warn_only is (one.of_schema and not known[one.role].certain)
+        ]
+        none_of(evidence, "denied", name, said, len(known), source, warn_only=warn_only)
 
 
 def _judge_passwords(database: Database, roles: list[Role], evidence: Evidence) -> None:

@@ -31,6 +31,8 @@ _CHANGED = "create publication p for table shop.outbox; grant update on shop.out
 _PARTS = """create table shop.log (at int not null, v text) partition by range (at);
 create table shop.log_1 partition of shop.log for values from (0) to (9)"""
 
+_REFUNDS = "create table shop.refunds (id serial); grant insert on shop.refunds to {app}"
+
 Make = Callable[..., Database]
 
 
@@ -96,6 +98,8 @@ def shop(dsn: Dsn, role: Dsn, run: Run) -> Iterator[Make]:
             "create publication p for table shop.orders (note) where (id > 1)",
             "alter publication p add table shop.orders (id, note) where ((id > 1));",
         ),
+        (_REFUNDS, "shop.refunds: grant usage on sequence shop.refunds_id_seq to {app};"),
+        ("revoke usage on schema shop from {app}", "shop.orders: grant usage on schema shop to"),
         ("alter table shop.orders set unlogged", "unlogged: 1 of 2 tables unlogged"),
         ("alter table shop.outbox set unlogged", "!unlogged: 1 of 2 tables unlogged"),
     ],

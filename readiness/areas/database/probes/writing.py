@@ -1,5 +1,6 @@
-"""What makes the server refuse a write, or lose it: published and unlogged tables."""
+"""What makes the server refuse a write, or lose it: rights, published and unlogged tables."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -117,6 +118,47 @@ select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind = 'r' and {scope}""")
 
 
+# A default takes the next number as whoever inserts; that of an identity column needs no right.
+# What is granted on a partition is for reading: rows come through its parent.
+_DENIED: Final = """
+with tables as (
+  select c.oid, format('%%I.%%I', n.nspname, c.relname) as name, n.oid as schema, n.nspname, r.role
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  cross join unnest(%s::bigint[]::oid[]) r(role)
+  where c.relkind in ('r', 'p') and not c.relispartition and {scope}
+    and has_table_privilege(r.role, c.oid, 'INSERT'))
+select t.role::bigint, t.name, format('usage on schema %%I', t.nspname), true
+from tables t where not has_schema_privilege(t.role, t.schema, 'USAGE')
+union all
+select t.role::bigint, t.name, format('usage on sequence %%I.%%I', n.nspname, s.relname), false
+from tables t
+join pg_attrdef f on f.adrelid = t.oid
+join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = f.oid
+  and d.refclassid = 'pg_class'::regclass
+join pg_class s on s.oid = d.refobjid and s.relkind = 'S'
+join pg_namespace n on n.oid = s.relnamespace
+where has_schema_privilege(t.role, t.schema, 'USAGE')
+  and not has_sequence_privilege(t.role, s.oid, 'USAGE')
+  and not has_sequence_privilege(t.role, s.oid, 'UPDATE')
+order by 2, 3"""
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """A table into which a role may insert, and cannot.
+
+    Attributes:
+        role: its number.
+        table: as SQL needs it; so is the missing right.
+        of_schema: whether the role cannot even name the table.
+    """
+
+    role: int
+    table: str
+    right: str
+    of_schema: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """A table whose changes are published, and whose rows cannot be identified by that.
@@ -154,6 +196,15 @@ def tables(connection: Connection) -> int:
     """How many tables the application has."""
     found = postgres.fetch_value(connection, _TABLES.format(scope=sql.SQL(OF_THE_APPLICATION)))
     return int(found)
+
+
+def denied(connection: Connection, roles: Sequence[int]) -> list[Denied]:
+    """Tables into which these roles may insert, without a right that every INSERT needs."""
+    statement = _DENIED.replace("{scope}", OF_THE_APPLICATION)
+    return [
+        Denied(role, clean(table), clean(right), of_schema)
+        for role, table, right, of_schema in postgres.fetch(connection, statement, [list(roles)])
+    ]
 
 
 def without_identity(connection: Connection) -> list[Published]:
