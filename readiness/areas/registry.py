@@ -15,6 +15,7 @@ NAMES: Final = (
     "scaling",
     "performance",
     "configuration",
+    "platforms",
     "signoff",
 )
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from readiness.areas.deployment import config as deployment
     from readiness.areas.monitoring import config as monitoring
     from readiness.areas.performance import config as performance
+    from readiness.areas.platforms import config as platforms
     from readiness.areas.scaling import config as scaling
     from readiness.areas.schema import config as schema
 
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
         deployment.Config,
         monitoring.Config,
         performance.Config,
+        platforms.Config,
         scaling.Config,
         schema.Config,
     ):

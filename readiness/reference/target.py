@@ -14,6 +14,7 @@ from readiness.areas.database.reference.target import Around, database, timescal
 from readiness.areas.deployment.reference.levers import ReleaseFiles
 from readiness.areas.deployment.reference.target import alone, before, deployment
 from readiness.areas.monitoring.reference.target import Watch, monitoring
+from readiness.areas.platforms.reference.target import platforms
 from readiness.areas.scaling.reference.target import live, scaling
 from readiness.areas.schema.reference.target import Facts as SchemaFacts
 from readiness.areas.schema.reference.target import schema
@@ -41,6 +42,7 @@ class Facts:
         inbox: address of our replacement for the vendors.
         pager: address of the application's own alert engine.
         configured: what configures its applications.
+        platforms: address of our replacement for the platforms that host it; None without one.
         listener: port on which checks observe how Alertmanager retries.
         lacking: the checks that do not apply without an absent part, each with the reason.
         coverage: which parts the system has.
@@ -60,6 +62,7 @@ class Facts:
     inbox: str | None
     pager: str | None
     configured: Configured
+    platforms: str | None
     listener: int
     backups: Backups | None
     lacking: Mapping[str, str] = field(default_factory=dict)
@@ -89,6 +92,7 @@ def readiness_toml(facts: Facts) -> str:
         scaling(facts.cluster),
         live(facts.fleet) if facts.fleet else "",
         configuration(facts.configured),
+        platforms(facts.platforms) if facts.platforms else "",
         _PERFORMANCE.replace("@ROWS@", str(_ROWS)).replace("@BODY@", _body()),
         _SIGNOFFS.format(
             release=facts.release,

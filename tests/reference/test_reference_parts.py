@@ -18,6 +18,7 @@ from readiness.areas.database.reference.target import Around
 from readiness.areas.deployment.reference.levers import ReleaseFiles
 from readiness.areas.monitoring.reference import error_tracker, grafana
 from readiness.areas.monitoring.reference.target import Watch
+from readiness.areas.platforms.reference import platform_server
 from readiness.areas.schema.reference.target import Facts as SchemaFacts
 from readiness.cli.main import main
 from readiness.config.loading import load
@@ -59,6 +60,7 @@ ENVIRON = {
     grafana.TOKEN: "a-long-token",
     error_tracker.TOKEN: "another-long-token",
     ci_server.TOKEN: "a-third-long-token",
+    platform_server.TOKEN: "a-fourth-long-token",
 }
 Lacking = Callable[..., tuple[Config, dict[str, str]]]
 
@@ -100,6 +102,7 @@ def facts(folder: Path, absent: Collection[str]) -> Facts:
         inbox=HERE,
         pager=HERE,
         configured=Configured(folder / "configuration", folder / "service.pid", HERE),
+        platforms=HERE,
         listener=9,
         backups=None if "backup" in absent else backups,
     )
