@@ -21,7 +21,7 @@ FIXTURES = {
     "guardian": ("guardian",),
     "http": ("ask",),
     "migrations": ("scratch_beside",),
-    "platforms": ("vercel_of", "render_of"),
+    "platforms": ("sent_of", "vercel_of", "render_of"),
     "prometheus": ("watcher",),
     "scaling": ("scaled_of", "sides_of"),
 }

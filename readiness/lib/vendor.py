@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Self, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from pydantic import TypeAdapter
 
@@ -136,7 +136,7 @@ class Client:
 
         def following(_: Answer, page: _T) -> str:
             found = cursor(page)
-            return self.url(f"{path}{joint}cursor={found}") if found else ""
+            return self.url(f"{path}{joint}cursor={quote(found, safe='')}") if found else ""
 
         return (page for _, page in self._walk(path, kind, following))
 

@@ -5,11 +5,10 @@ from typing import Literal
 
 from readiness import Evidence, Limit, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.platforms.config import Github, Gitlab, Render, Supabase, Vercel
-from readiness.areas.platforms.probes.render import streamed_from
 from readiness.areas.platforms.probes.repositories import branch_of
 from readiness.areas.platforms.probes.supabase import HEALTHY, Project
-from readiness.areas.platforms.probes.vercel import READY, drained_from
-from readiness.fixtures.platforms import RenderOf, VercelOf
+from readiness.areas.platforms.probes.vercel import READY
+from readiness.fixtures.platforms import RenderOf, SentOf, VercelOf
 from readiness.lib.text import worst
 
 _HOUR_S = 3600
@@ -228,19 +227,16 @@ def test_supabase_backups(supabase: Supabase, evidence: Evidence) -> None:
       curl -H "Authorization: Bearer $KEY" https://api.render.com/v1/logs/streams/owner/OWNER
       curl -H "Authorization: Bearer $KEY" https://api.render.com/v1/metrics-stream/OWNER""",
 )
-def test_monitored(monitored_host: Vercel | Render, evidence: Evidence) -> None:
+def test_monitored(monitored_host: Vercel | Render, sent_of: SentOf, evidence: Evidence) -> None:
     """Only what was declared is looked for."""
-    if isinstance(monitored_host, Vercel):
-        found, source = drained_from(monitored_host)
-    else:
-        found, source = streamed_from(monitored_host)
-    states = {kind: found.get(kind, "not sent") for kind in monitored_host.monitored}
-    off = [f"{kind}: {state}" for kind, state in states.items() if state != "enabled"]
+    sent = sent_of(monitored_host)
+    wanted = monitored_host.monitored
+    off = sent.lacking(wanted)
     key = "drains" if isinstance(monitored_host, Vercel) else "streams"
     evidence.judge(
         "sent",
         Measurement(
-            "kinds of data that are not sent", len(off), "count", source, samples=len(states)
+            "kinds of data that are not sent", len(off), "count", sent.source, samples=len(wanted)
         ),
         equal_to(0, monitored_host.deciding(key)),
         worst(off),

@@ -12,8 +12,8 @@ from readiness.areas.platforms.probes.released import (
 )
 from readiness.areas.platforms.probes.supabase import Project
 from readiness.areas.platforms.probes.transactions import place_of, travel
-from readiness.fixtures.platforms import RenderOf, VercelOf
-from readiness.lib.text import worst
+from readiness.fixtures.platforms import RenderOf, SentOf, VercelOf
+from readiness.lib.text import listed, worst
 from readiness.model.errors import CouldNotMeasure
 
 
@@ -37,6 +37,7 @@ def test_release(
     released: Everywhere,
     vercel_of: VercelOf,
     render_of: RenderOf,
+    sent_of: SentOf,
     evidence: Evidence,
 ) -> None:
     """What disagrees is said first, with what each platform serves and since when."""
@@ -49,11 +50,11 @@ def test_release(
         with evidence.attempt():
             seen.append(served_by(host, live_of(host), released.config))
     if seen:
-        _judge_same(seen, evidence)
         with evidence.attempt():
+            _judge_same(seen, evidence)
             _judge_expected(seen, evidence)
     for one in seen:
-        evidence.record(_shown(one))
+        evidence.record(_shown(one, sent_of))
         if one.host.serves is not None:
             with evidence.attempt():
                 _judge_version(one, released.config, evidence)
@@ -62,7 +63,11 @@ def test_release(
 
 
 def _judge_same(seen: list[Served], evidence: Evidence) -> None:
-    releases = {one.release for one in seen}
+    strangers = [one for one in seen if not one.is_known]
+    if 0 < len(strangers) < len(seen):
+        # A hash and the tag of an image have nothing to be compared by.
+        raise unknown(strangers[0])
+    releases = {one.identity for one in seen}
     evidence.judge(
         "same",
         Measurement("releases that are served", len(releases), "count", _sources(seen)),
@@ -74,7 +79,7 @@ def _judge_same(seen: list[Served], evidence: Evidence) -> None:
 
 def _judge_expected(seen: list[Served], evidence: Evidence) -> None:
     """Not judged where they differ: which of them is wrong has been said."""
-    if len({one.release for one in seen}) > 1:
+    if len({one.identity for one in seen}) > 1:
         return
     for one in seen:
         if not one.is_known:
@@ -107,12 +112,19 @@ def _judge_version(one: Served, target: Config, evidence: Evidence) -> None:
     )
 
 
-def _shown(one: Served) -> Measurement:
-    provider = type(one.host).__name__
-    monitored = getattr(one.host, "monitored", [])
-    watched = f"; monitoring: {', '.join(monitored)}" if monitored else "; monitoring: not declared"
-    name = f"{one.host.name} ({provider})"
-    return Measurement(name, f"{one.shown}{watched}", "text", one.live.source)
+def _shown(one: Served, sent_of: SentOf) -> Measurement:
+    name = f"{one.host.name} ({type(one.host).__name__})"
+    watched = _watched(one.host, sent_of)
+    return Measurement(name, f"{one.shown}; monitoring: {watched}", "text", one.live.source)
+
+
+def _watched(host: Vercel | Render, sent_of: SentOf) -> str:
+    if not host.monitored:
+        return "not declared"
+    try:
+        return listed(sent_of(host).lacking(host.monitored)) or f"{listed(host.monitored)} sent"
+    except CouldNotMeasure:
+        return "not known"
 
 
 def _state(project: Supabase) -> Measurement:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from readiness.areas.platforms.config import Everywhere
-from readiness.areas.platforms.probes.released import Served
+from readiness.areas.platforms.probes.released import Served, sent_by
 from readiness.areas.platforms.probes.render import running_on
 from readiness.areas.platforms.probes.vercel import live_on
 from readiness.areas.platforms.reference.platform_server import GATE, TOKEN, commit_of
@@ -43,6 +43,7 @@ def judged(config: Config, check: str, name: str = "") -> Evidence:
     once: dict[str, object] = {
         "vercel": {"vercel_of": Once(live_on).of},
         "render": {"render_of": Once(running_on).of},
+        "monitored": {"sent_of": Once(sent_by).of},
     }
     kind = ARGUMENTS.get(check, check)
     subject = config.platforms[name or CHECKS[check]]
@@ -58,7 +59,7 @@ def release(config: Config) -> Evidence:
     """What the check of all platforms together finds."""
     evidence = Evidence()
     suite("platforms.test_same_release").test_release(
-        Everywhere(config), Once(live_on).of, Once(running_on).of, evidence
+        Everywhere(config), Once(live_on).of, Once(running_on).of, Once(sent_by).of, evidence
     )
     assert SECRET not in repr(evidence)
     return evidence
@@ -283,7 +284,27 @@ def test_what_disagrees_is_the_first_line(world: World) -> None:
     assert not others
     shown = {one.name: one.value for one in evidence.measurements}
     assert str(shown["api (Render)"]).startswith(f"v1.5.0 ({NEW[:12]}), live since 2")
+    assert str(shown["web (Vercel)"]).endswith("; monitoring: log, trace sent")
     assert shown["data (Supabase)"] == "no release, ACTIVE_HEALTHY"
+
+
+def test_platforms_may_call_the_release_otherwise(world: World) -> None:
+    """One runs a commit, the other an image of it."""
+    image = {"ref": "registry/shop:1.5.0"}
+    deploy = {"id": "dep-9", "status": "live", "image": image}
+    world.change(f"{SERVICE}/deploys", [{"cursor": "a", "deploy": deploy}])
+    declared = 'service = "srv-orders"\ncommit = "'
+    config = world.config((f"{declared}v{{release}}", f"{declared}{{release}}"))
+    assert misses(release(config)) == ""
+    others = {name: one for name, one in config.platforms.items() if name in {"web", "api"}}
+    with pytest.raises(NoData, match=r"'v1.5.0' is not the served commit"):
+        release(config.model_copy(update={"platforms": others})).conclude()
+
+
+def test_the_view_says_what_is_really_sent(world: World) -> None:
+    world.change(DRAINS, {"drains": []})
+    shown = {one.name: one.value for one in release(world.config()).measurements}
+    assert str(shown["web (Vercel)"]).endswith("; monitoring: log: not sent, trace: not sent")
 
 
 def test_a_deployment_without_a_commit_is_another_release(world: World) -> None:

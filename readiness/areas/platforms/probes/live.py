@@ -1,7 +1,9 @@
 """What a platform runs now, and where its API is."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from pydantic import ConfigDict
 from pydantic.alias_generators import to_camel
@@ -11,7 +13,8 @@ from readiness.lib import api
 from readiness.lib.text import clean
 from readiness.lib.vendor import Api
 
-SHOWN = 12
+ENABLED: Final = "enabled"
+SHOWN: Final = 12
 """Characters of a hash that name a commit in a message."""
 
 
@@ -61,6 +64,25 @@ class Live:
             _, _, tag = self.image.rpartition(":")
             return name in {tag, self.image, self.digest}
         return bool(commit) and self.commit == commit
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a platform sends to the monitoring.
+
+    Attributes:
+        states: by kind of data: `enabled`, or why it is not sent; a kind that nothing takes is
+            missing.
+        source: the requests that show it.
+    """
+
+    states: Mapping[str, str]
+    source: str
+
+    def lacking(self, wanted: Iterable[str]) -> list[str]:
+        """The kinds of data that are not sent, each with the reason."""
+        found = {kind: self.states.get(kind, "not sent") for kind in wanted}
+        return [f"{kind}: {clean(state, 40)}" for kind, state in found.items() if state != ENABLED]
 
 
 def api_of(platform: Platform, subject: str, keys: str, scopes: str) -> Api:

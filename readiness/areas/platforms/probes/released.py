@@ -5,9 +5,11 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from readiness.areas.platforms.config import Config, Github, Gitlab, Host
-from readiness.areas.platforms.probes.live import Live, since
+from readiness.areas.platforms.config import Config, Github, Gitlab, Host, Render, Vercel
+from readiness.areas.platforms.probes.live import Live, Sent, since
+from readiness.areas.platforms.probes.render import streamed_from
 from readiness.areas.platforms.probes.repositories import commit_of
+from readiness.areas.platforms.probes.vercel import drained_from
 from readiness.config.base.tables import Service
 from readiness.lib.http import ask
 from readiness.lib.text import clean
@@ -27,19 +29,24 @@ class Served:
         commit: the full hash of the release; empty if nothing tells it.
     """
 
-    host: Host
+    host: Vercel | Render
     live: Live
     commit: str
 
     @property
     def is_known(self) -> bool:
         """Whether the release can be compared with what is served."""
-        return bool(self.commit or self.live.image)
+        return bool(self.commit or self.live.image or self.live.problems)
 
     @property
     def is_expected(self) -> bool:
         """Whether it serves the release, at the declared address."""
         return self.live.is_made_of(self.host.commit, self.commit) and not self.live.problems
+
+    @property
+    def identity(self) -> str:
+        """What to compare with other platforms, which may call the release otherwise."""
+        return "" if self.is_expected else self.release
 
     @property
     def release(self) -> str:
@@ -58,7 +65,7 @@ class Served:
         return f"{self.release}{made_of}, {clean(self.live.state, 80)}{since(self.live.since)}"
 
 
-def served_by(host: Host, live: Live, config: Config) -> Served:
+def served_by(host: Vercel | Render, live: Live, config: Config) -> Served:
     """What the platform serves, with the commit that its release means.
 
     Raises:
@@ -74,6 +81,15 @@ def _commit(name: str, live: Live, repositories: list[Github | Gitlab]) -> str:
     # Digits alone may be a date, as the release 20261201.
     alone = name.lower() if _HASH.fullmatch(name) and not name.isdigit() else ""
     return next((commit for commit in found if commit), alone)
+
+
+def sent_by(host: Vercel | Render) -> Sent:
+    """What a platform sends to the monitoring.
+
+    Raises:
+        CouldNotMeasure: and its kinds.
+    """
+    return drained_from(host) if isinstance(host, Vercel) else streamed_from(host)
 
 
 def unknown(served: Served) -> NoData:

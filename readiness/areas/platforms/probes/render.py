@@ -11,7 +11,7 @@ from typing import Final
 from pydantic import AwareDatetime, TypeAdapter
 
 from readiness.areas.platforms.config import Render
-from readiness.areas.platforms.probes.live import Camel, Live, api_of
+from readiness.areas.platforms.probes.live import ENABLED, Camel, Live, Sent, api_of
 from readiness.lib.text import clean
 from readiness.lib.vendor import Client
 
@@ -156,11 +156,8 @@ def _since(deploy: _Deploy | None) -> datetime | None:
     return (deploy.finished_at or deploy.created_at) if deploy else None
 
 
-def streamed_from(render: Render) -> tuple[dict[str, str], str]:
-    """For each kind of data that is streamed: `enabled`, or why it is not; and the request.
-
-    A kind without a stream is missing.
-    """
+def streamed_from(render: Render) -> Sent:
+    """What the streams of the workspace take from the service."""
     with _client(render) as client:
         owner = client.read(_path(render), _SERVICE).owner_id
         logs = client.find(f"/logs/streams/owner/{owner}", _LOGS)
@@ -170,10 +167,10 @@ def streamed_from(render: Render) -> tuple[dict[str, str], str]:
     if own and own.setting == "drop":
         found["logs"] = "dropped for this service"
     elif (own and own.endpoint) or (logs and logs.endpoint):
-        found["logs"] = "enabled"
+        found["logs"] = ENABLED
     if metrics and metrics.url:
-        found["metrics"] = "enabled"
-    return found, f"GET {render.address}/logs/streams and /metrics-stream"
+        found["metrics"] = ENABLED
+    return Sent(found, f"GET {render.address}/logs/streams and /metrics-stream")
 
 
 def _client(render: Render) -> Client:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from pydantic import Field, TypeAdapter
 
 from readiness.areas.platforms.config import Vercel
-from readiness.areas.platforms.probes.live import Camel, Live, api_of
+from readiness.areas.platforms.probes.live import ENABLED, Camel, Live, Sent, api_of
 from readiness.lib.text import clean
 from readiness.lib.vendor import Client
 
@@ -22,7 +22,6 @@ _COMMITS: Final = (
 READY: Final = "READY"
 """The state of a deployment that answers all users of its aliases."""
 _ROLLING: Final = "ROLLING"
-_ENABLED: Final = "enabled"
 
 
 class _Project(Camel):
@@ -72,7 +71,7 @@ class _Access(Camel):
 
 class _Drain(Camel):
     name: str
-    status: str = _ENABLED
+    status: str = ENABLED
     schemas: dict[str, object]
     project_ids: tuple[str, ...] | None = None
     project_access: _Access | None = None
@@ -138,11 +137,8 @@ def _problems(vercel: Vercel, alias: _Alias, deployment: _Deployment) -> list[st
     return found
 
 
-def drained_from(vercel: Vercel) -> tuple[dict[str, str], str]:
-    """The state of the best drain for each kind of data of the project, and the request.
-
-    A kind that no drain gets is missing.
-    """
+def drained_from(vercel: Vercel) -> Sent:
+    """The state of the best drain for each kind of data of the project."""
     path = "/v1/drains"
     with _client(vercel) as client:
         project = client.read(_path(vercel, f"/v9/projects/{vercel.project}"), _PROJECT)
@@ -151,9 +147,9 @@ def drained_from(vercel: Vercel) -> tuple[dict[str, str], str]:
     for drain in drains:
         if drain.covers(project.id):
             for kind in drain.schemas:
-                if found.get(kind) != _ENABLED:
+                if found.get(kind) != ENABLED:
                     found[kind] = drain.status
-    return found, f"GET {vercel.address}{path}"
+    return Sent(found, f"GET {vercel.address}{path}")
 
 
 def _client(vercel: Vercel) -> Client:
