@@ -22,6 +22,7 @@ FIXTURES = {
     "http": ("ask",),
     "manifests": ("kubernetes_of",),
     "migrations": ("scratch_beside",),
+    "platforms": ("sent_of", "vercel_of", "render_of"),
     "prometheus": ("watcher",),
     "scaling": ("scaled_of", "sides_of"),
     "security": ("visit_of",),

@@ -17,6 +17,7 @@ NAMES: Final = (
     "performance",
     "configuration",
     "security",
+    "platforms",
     "signoff",
 )
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from readiness.areas.manifests import config as manifests
     from readiness.areas.monitoring import config as monitoring
     from readiness.areas.performance import config as performance
+    from readiness.areas.platforms import config as platforms
     from readiness.areas.scaling import config as scaling
     from readiness.areas.schema import config as schema
     from readiness.areas.security import config as security
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
         manifests.Config,
         monitoring.Config,
         performance.Config,
+        platforms.Config,
         scaling.Config,
         schema.Config,
         security.Config,

@@ -151,6 +151,9 @@ def _unknown(path: Path, value: object) -> Mistake:
     key = str(path[-1])
     word = "table" if isinstance(value, dict) else "key"
     place = place_of(path[:-1])
+    if place and (field := place.keys.get(key)):
+        told = f"{word} {key!r} is not of this kind of {place.label}"
+        return Mistake(path, f"{told}: {field.description}" if field.description else told)
     valid = sorted(place.keys) if place else []
     elsewhere = [p.label or "the top level" for p in places() if key in p.keys]
     # A near miss of a key of this table was meant for it, even if another table has the word.

@@ -14,7 +14,7 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 from textwrap import wrap
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -100,14 +100,16 @@ class _Table:
         keys, means, path = _fields(models), field.description or "", (*self.path, key)
         found = (self.values or {}).get(key)
         if shape == "one" and found is not None:
-            kind = next(model for model in models if found.keys() <= model.model_fields.keys())
+            kind = _kind(models, found)
             others = frozenset(keys) - frozenset(kind.model_fields)
             yield _Table(path, keys, means, found, only_explained=others)
             return
         match shape:
             case "named":
                 for name, values in (found or {NAME: None}).items():
-                    yield _Table((*path, name), keys, means, values)
+                    # Each kind has an example of its own.
+                    own = keys if values is None else _fields((_kind(models, values),))
+                    yield _Table((*path, name), own, means, values)
             case "many":
                 for values in found or [None]:
                     yield _Table(path, keys, means, values, many=True)
@@ -164,6 +166,20 @@ def _fields(models: tuple[type[Model], ...]) -> dict[str, FieldInfo]:
         for name, field in model.model_fields.items()
         if not (issubclass(model, Named) and name == "name")
     }
+
+
+def _kind(models: tuple[type[Model], ...], values: Mapping[str, Any]) -> type[Model]:
+    """The kind of table that an example is: all its keys and its fixed words are of that kind."""
+    return next(
+        model
+        for model in models
+        if values.keys() <= model.model_fields.keys()
+        and all(_allows(model.model_fields[key].annotation, word) for key, word in values.items())
+    )
+
+
+def _allows(annotation: Any, value: Any) -> bool:
+    return get_origin(annotation) is not Literal or value in get_args(annotation)
 
 
 def _default(field: FieldInfo) -> Any:

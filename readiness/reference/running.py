@@ -172,6 +172,7 @@ class Running(DatabaseParts):
                 orders_pid=None if "meminfo" in self.absent else self.service.pid_file,
                 ci=stack.url("ci_server"),
             ),
+            platforms=stack.url("platform_server"),
             listener=stack.listener,
             backups=self.backups,
             coverage=f"Reference system: {coverage(self.absent)}",

@@ -20,6 +20,7 @@ from readiness.areas.monitoring.reference.watched import (
     keep_panels,
     keep_rules,
 )
+from readiness.areas.platforms.reference import platform_server
 from readiness.lib.guardian import Guardian
 from readiness.lib.yaml_reader import Scalars, read_one
 from readiness.model.secrets import register
@@ -41,7 +42,10 @@ _JOBS: Final = {
 
 
 def _secrets() -> dict[str, str]:
-    names = (grafana.TOKEN, error_tracker.KEY, error_tracker.TOKEN, ci_server.TOKEN)
+    names = (
+        *(grafana.TOKEN, error_tracker.KEY, error_tracker.TOKEN, ci_server.TOKEN),
+        platform_server.TOKEN,
+    )
     made = {name: token_hex(16) for name in names}
     for secret in made.values():
         register(secret)
@@ -55,14 +59,18 @@ class Monitoring:
     Attributes:
         running: the programs that run, by name: `prometheus`, `alertmanager`,
             `alertmanager_2`, `inbox`, `postgres_exporter`, `node_exporter`,
-            `blackbox_exporter`, `grafana`, `error_tracker`, `site`, `pager`, `ci_server`.
+            `blackbox_exporter`, `grafana`, `error_tracker`, `site`, `pager`, `ci_server`,
+            `platform_server`.
         absent: why each of the others does not run.
-        secrets: the tokens of our replacements for Grafana, Sentry and GitHub, by variable.
+        secrets: the tokens of our replacements for Grafana, Sentry, GitHub and other platforms, by
+            variable.
+        release: the release of the service, which all platforms serve.
         listener: the port on which checks observe how Alertmanager retries.
     """
 
     folder: Path
     guardian: Guardian
+    release: str
     running: dict[str, Daemon] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=_secrets)
@@ -88,6 +96,7 @@ class Monitoring:
         self._start_own("alerting", "pager", _PORT, self.running["inbox"].url)
         self._start_own("monitoring", "error_tracker", _PORT, environ=self.secrets)
         self._start_own("configuration", "ci_server", _PORT, environ=self.secrets)
+        self._start_own("platforms", "platform_server", _PORT, self.release, environ=self.secrets)
         self._start_site()
         self._start_alertmanagers()
         self._start("node_exporter", programs.NODE_EXPORTER, _listen, ready="/")

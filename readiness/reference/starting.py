@@ -156,7 +156,7 @@ class Starter:
     def _start(self, executor: ThreadPoolExecutor, provider: str | None) -> Running:
         # All in one download; a part whose program is missing is absent, with the reason.
         programs.fetch(programs.REFERENCE, self._progress)
-        stack = Monitoring(self._folder, self._guardian)
+        stack = Monitoring(self._folder, self._guardian, self._release)
         dsn: Future[str] = Future()
         service: Future[Daemon] = Future()
         metrics = self._optional(

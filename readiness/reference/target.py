@@ -15,6 +15,7 @@ from readiness.areas.deployment.reference.levers import ReleaseFiles
 from readiness.areas.deployment.reference.target import alone, before, deployment
 from readiness.areas.manifests.reference.target import manifests
 from readiness.areas.monitoring.reference.target import Watch, monitoring
+from readiness.areas.platforms.reference.target import platforms
 from readiness.areas.scaling.reference.target import live, scaling
 from readiness.areas.schema.reference.target import Facts as SchemaFacts
 from readiness.areas.schema.reference.target import schema
@@ -45,6 +46,7 @@ class Facts:
         inbox: address of our replacement for the vendors.
         pager: address of the application's own alert engine.
         configured: what configures its applications.
+        platforms: address of our replacement for the platforms that host it; None without one.
         listener: port on which checks observe how Alertmanager retries.
         lacking: the checks that do not apply, each with the reason.
         coverage: which parts the system has.
@@ -66,6 +68,7 @@ class Facts:
     inbox: str | None
     pager: str | None
     configured: Configured
+    platforms: str | None
     listener: int
     backups: Backups | None
     lacking: Mapping[str, str] = field(default_factory=dict)
@@ -97,6 +100,7 @@ def readiness_toml(facts: Facts) -> str:
         live(facts.fleet) if facts.fleet else "",
         manifests(facts.cluster.parent),
         configuration(facts.configured),
+        platforms(facts.platforms) if facts.platforms else "",
         _PERFORMANCE.replace("@ROWS@", str(_ROWS)).replace("@BODY@", _body()),
         _SIGNOFFS.format(
             release=facts.release,

@@ -218,7 +218,7 @@ order_in_a_cycle = broken_by(
 worker_stays_old = broken_by(
     "worker_stays_old",
     "A worker that nobody restarted runs the previous release; all replicas run the new one.",
-    {_VERSION: {"workers"}},
+    {_VERSION: {"workers"}, "platforms.release[all]": {"version"}},
     lambda levers: levers.behave(version="1.4.0"),
 )
 

@@ -19,6 +19,7 @@ from readiness.areas.deployment.reference.levers import ReleaseFiles
 from readiness.areas.monitoring.reference import error_tracker, grafana
 from readiness.areas.monitoring.reference.target import Watch
 from readiness.areas.performance.reference import DECLARED_BY_FAULTS
+from readiness.areas.platforms.reference import platform_server
 from readiness.areas.schema.reference.target import Facts as SchemaFacts
 from readiness.areas.security.reference.target import Audited, Front
 from readiness.cli.main import main
@@ -63,6 +64,7 @@ ENVIRON = {
     error_tracker.TOKEN: "another-long-token",
     ci_server.TOKEN: "a-third-long-token",
     "REFERENCE_ADMIN_TOKEN": "a-third-long-token",
+    platform_server.TOKEN: "a-fourth-long-token",
 }
 Lacking = Callable[..., tuple[Config, dict[str, str]]]
 
@@ -106,6 +108,7 @@ def facts(folder: Path, absent: Collection[str]) -> Facts:
         inbox=HERE,
         pager=HERE,
         configured=Configured(folder / "configuration", folder / "service.pid", HERE),
+        platforms=HERE,
         listener=9,
         backups=None if "backup" in absent else backups,
     )

@@ -8,20 +8,23 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Final
 from urllib.parse import quote
 
 from pydantic import TypeAdapter
 
 from readiness.areas.configuration.config import Ci
-from readiness.areas.configuration.probes.ci_client import Client
 from readiness.lib import api
+from readiness.lib.vendor import PER_PAGE, Api, Client
 from readiness.model.errors import NoData
 
-_T = TypeVar("_T")
-_PER_PAGE: Final = 100
 _HASH: Final = re.compile(r"[0-9a-f]{7,64}", re.IGNORECASE)
 _SUCCESS: Final = "success"
+_SCOPES: Final = {
+    "github": "give the token read access to checks, commit statuses and contents of the repository"
+    " (fine-grained), or the scope `repo` (classic)",
+    "gitlab": "give the token the scope `read_api`, and its user the role Reporter or higher",
+}
 _RAN_NOTHING: Final = frozenset({"skipped", "neutral", "manual"})
 _WAITING: Final = frozenset(
     {
@@ -103,8 +106,21 @@ def jobs_of(ci: Ci) -> Jobs:
         NoData: there is no such commit, something else answers, or the list is incomplete.
         CouldNotMeasure: and its kinds: no answer, too many requests, an error of the server.
     """
-    with Client(ci) as client:
+    with Client(_api_of(ci)) as client:
         return _of_github(client, ci) if ci.provider == "github" else _of_gitlab(client, ci)
+
+
+def _api_of(ci: Ci) -> Api:
+    return Api(
+        table="[configuration.ci]",
+        url=ci.address,
+        subject=ci.repository,
+        keys="`repository` and `url`",
+        scopes=_SCOPES[ci.provider],
+        token=ci.token,
+        timeout_s=ci.timeout_s,
+        verify_tls=ci.verify_tls,
+    )
 
 
 class _Sha(api.Reply):
@@ -151,17 +167,18 @@ def _of_github(client: Client, ci: Ci) -> Jobs:
     path = f"{commits}/{commit}/check-runs"
     found: list[Job] = []
     total = 0
-    for page, _ in client.pages(f"{path}?filter=latest&per_page={_PER_PAGE}", _RUNS):
+    for page, _ in client.pages(f"{path}?filter=latest&per_page={PER_PAGE}", _RUNS):
         total = page.total_count
         found += [
             Job(run.name, run.conclusion or run.status, run.head_sha) for run in page.check_runs
         ]
-    _complete(client.url(path), len(found), total)
+    if len(found) < total:
+        raise client.incomplete(path, f": {len(found)} of {total} were listed")
     jobs = Jobs(commit, tuple(found), f"GET {client.url(path)}")
     if all(jobs.named(pattern) for pattern in ci.required):
         return jobs
     # Other services report statuses, which need another permission.
-    for statuses, _ in client.pages(f"{commits}/{commit}/status?per_page={_PER_PAGE}", _STATUSES):
+    for statuses, _ in client.pages(f"{commits}/{commit}/status?per_page={PER_PAGE}", _STATUSES):
         found += [Job(one.context, one.state, statuses.sha) for one in statuses.statuses]
     return Jobs(commit, tuple(found), f"{jobs.source}, and /status")
 
@@ -206,12 +223,12 @@ def _of_gitlab(client: Client, ci: Ci) -> Jobs:
     if not commit:
         raise _no_commit(client, ci, repository)
     path = f"{project}/pipelines"
-    asked = f"{path}?sha={commit}&order_by=id&sort=desc&per_page={_PER_PAGE}"
+    asked = f"{path}?sha={commit}&order_by=id&sort=desc&per_page={PER_PAGE}"
     found: list[Job] = []
-    for pipeline in _all(client, asked, _PIPELINES):
+    for pipeline in client.entries(asked, _PIPELINES):
         for kind in ("jobs", "bridges"):
-            listed = f"{path}/{pipeline.id}/{kind}?include_retried=false&per_page={_PER_PAGE}"
-            jobs = _all(client, listed, _JOBS)
+            listed = f"{path}/{pipeline.id}/{kind}?include_retried=false&per_page={PER_PAGE}"
+            jobs = client.entries(listed, _JOBS)
             found += [Job(one.name, one.status, pipeline.sha) for one in jobs]
     return Jobs(commit, tuple(_newest(found)), f"GET {client.url(path)}?sha={commit}")
 
@@ -224,15 +241,6 @@ def _newest(jobs: Iterable[Job]) -> list[Job]:
         if known is None or (known.state is State.NOT_RUN and job.state is not State.NOT_RUN):
             found[job.name, job.commit] = job
     return list(found.values())
-
-
-def _all(client: Client, path: str, kind: TypeAdapter[tuple[_T, ...]]) -> list[_T]:
-    found: list[_T] = []
-    for page, says_more in client.pages(path, kind):
-        if len(page) >= _PER_PAGE and not says_more:
-            raise _incomplete(client.url(path.partition("?")[0]))
-        found += page
-    return found
 
 
 def _is_hash(ci: Ci) -> bool:
@@ -254,17 +262,4 @@ def _no_commit(client: Client, ci: Ci, path: str) -> NoData:
         where=client.url(path),
         remedy="set `commit` in [configuration.ci] to the hash or the tag of what is released, as"
         ' commit = "v{release}"; a branch moves, and is not taken',
-    )
-
-
-def _complete(url: str, count: int, total: int) -> None:
-    if count < total:
-        raise _incomplete(url, f": {count} of {total} were listed")
-
-
-def _incomplete(url: str, how: str = "") -> NoData:
-    return NoData(
-        f"the list is not complete{how}, and there is no next page",
-        where=url,
-        remedy="let the proxy in front of the API pass its header Link",
     )

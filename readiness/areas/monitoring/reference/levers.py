@@ -145,7 +145,7 @@ class MonitoringLevers(ProgramLevers):
 
     @contextlib.contextmanager
     def server_fault(self, name: str, **broken: object) -> Iterator[None]:
-        """Give one of our own servers a fault: `error_tracker`, `grafana`, `site`, `ci_server`."""
+        """Give one of our own servers, as `grafana` or `ci_server`, a fault."""
         port = self._program(name).port
         before = request_json(port, "GET", "/_ctl")
         request_json(port, "POST", "/_ctl", broken, timeout_s=TIMEOUT_S)

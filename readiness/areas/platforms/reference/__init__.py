@@ -1,0 +1,1 @@
+"""This area's part of the reference system, and what breaks it."""
