@@ -127,7 +127,8 @@ def missed(found: Judged) -> str:
 
 
 _STATEMENT = re.compile(
-    r"(?:(?:alter|drop|create|grant|reindex) [^;]+|analyze \S+|select (?:pg_reload_conf|setval)\([^;]+);",
+    r"(?:(?:alter|drop|create|grant|reindex) [^;]+|analyze \S+"
+    r"|select (?:pg_reload_conf|setval)\([^;]+);",
     re.IGNORECASE,
 )
 
