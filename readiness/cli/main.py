@@ -340,18 +340,21 @@ def waivers(config: Path | None, form: str) -> None:
 @main.command()
 @click.argument("item", required=False)
 @config_option
-@click.option("--person", help="Who attests it; not the deployer.")
-@click.option("--evidence", help="A link or document number.")
+@click.option("--by", "--person", "person", help="Who attests it; not the deployer.")
+@click.option("--evidence", help="An address that answers, or a file beside readiness.toml.")
 @click.option("--release", help="The release it is for (default: the target's).")
 @click.option("--expires", help="The last day on which it is valid, as YYYY-MM-DD.")
+@click.option(
+    "--key", type=click.Path(path_type=Path), help="SSH key to sign it with, as git does."
+)
 @click.option("--write", is_flag=True, help="Append it to the file instead of printing it.")
 @click.option("--check", is_flag=True, help="Exit 1 unless every required item is signed.")
 @format_option
 def signoff(**asked: Any) -> None:
-    """List the sign-offs, or add one."""
+    """List the sign-offs, show what one requires, or add one."""
     from readiness.cli import policy as command
 
-    sys.exit(command.signoff(**asked))
+    sys.exit(command.signoff(command.Asked(**asked)))
 
 
 @main.group()

@@ -25,6 +25,7 @@ from readiness.areas.database.reference.timescale import PART as TIMESCALE
 from readiness.areas.database.reference.timescale import Metrics, start_metrics
 from readiness.areas.deployment.reference import levers
 from readiness.areas.scaling.reference.target import copy_manifests
+from readiness.areas.signoff import reference as signoff
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReferenceSystemError
 from readiness.model.secrets import register
@@ -268,6 +269,7 @@ class Starter:
             behaviour=self._folder / _BEHAVIOUR,
             history=history_of.result(),
             metrics_history=self._record(metrics) if metrics else None,
+            signed=signoff.make(self._folder, self._release),
             secrets=self._secrets,
             absent={
                 **{f"provider {name}": reason for name, reason in base.refused.items()},
