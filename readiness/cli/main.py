@@ -170,6 +170,12 @@ def _selection_options(function: _F) -> _F:
     help="Record to compare with (default: the previous run).",
 )
 @click.option("--report-only", is_flag=True, help="Exit 0 whatever the verdict.")
+@click.option(
+    "--attest",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Also write what was judged as an in-toto statement about [target] image.",
+)
 @_evidence_option
 @click.option("--debug", is_flag=True, help="Also write pytest.html, the log of the test runner.")
 @click.option("-v", "--verbose", is_flag=True, help="Also print every finding with its fix.")
@@ -294,6 +300,17 @@ def report(record: Path, reports: Path, evidence: "EvidenceShown") -> None:
     from readiness.cli import records as command
 
     sys.exit(command.report(record, reports, evidence))
+
+
+@main.command()
+@click.argument("record", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--verify", is_flag=True, help="Write nothing: is FILE the statement of RECORD?")
+def attest(record: Path, file: Path, *, verify: bool) -> None:
+    """Write the in-toto statement about a record to FILE; exit 1 unless it says PASSED."""
+    from readiness.cli import records as command
+
+    sys.exit(command.attest(record, file, verify=verify))
 
 
 @main.command()
