@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+from pydantic import ValidationError
 
 from readiness.cli import signing
 from readiness.cli.output import emit
@@ -115,19 +116,24 @@ def _made(item: str, loaded: Loaded, asked: Asked) -> Signoff:
             remedy=f"another person signs: readiness signoff {item} --by NAME --evidence LINK",
         )
     folder = loaded.path.parent
-    made = Signoff(
-        item=item,
-        person=asked.person,
-        evidence=asked.evidence,
-        release=asked.release or target.release,
-        image=target.image,
-        config_sha256=loaded.asked_sha256,
-        evidence_sha256=None
-        if proof.is_address(asked.evidence)
-        else proof.digest(asked.evidence, folder),
-        signed=now().replace(microsecond=0),
-        expires=_date(asked.expires) if asked.expires else now().date() + timedelta(days=30),
-    )
+    is_file = not proof.is_address(asked.evidence)
+    expires = _date(asked.expires) if asked.expires else now().date() + timedelta(days=30)
+    try:
+        made = Signoff(
+            item=item,
+            person=asked.person,
+            evidence=asked.evidence,
+            release=asked.release or target.release,
+            image=target.image,
+            config_sha256=loaded.asked_sha256,
+            evidence_sha256=proof.digest(asked.evidence, folder) if is_file else None,
+            signed=now().replace(microsecond=0),
+            expires=expires,
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UsageError(f"{place}: {first['msg']}", where="readiness signoff") from None
     if problem := proof.problem(made, folder, policy.timeout_s if policy else _TIMEOUT_S):
         raise UsageError(
             problem,

@@ -179,6 +179,7 @@ def test_a_forged_one_is_refused_and_so_is_one_without_a_signature(
         ("x", "'x' is neither an address nor a file beside readiness.toml"),
         ("WIKI/gone", "/gone answered 404"),
         ("http://127.0.0.1:9/", "connection refused"),
+        ("https://ada:hunter22@127.0.0.1:9/", "a password must not be written in the file"),
     ],
 )
 def test_evidence_that_nobody_can_look_at_is_refused(
@@ -188,6 +189,7 @@ def test_evidence_that_nobody_can_look_at_is_refused(
     done = readiness("signoff", "release", "--by", "Ada", "--evidence", asked, "--write")
     assert done.exit_code == 2
     assert problem in done.output
+    assert "hunter22" not in done.output
     assert "[[signoff]]" not in Path("readiness.toml").read_text()
 
 

@@ -66,6 +66,8 @@ Url = Annotated[
     StringConstraints(pattern=URL_PATTERN),
     AfterValidator(lambda url: url.rstrip("/")),
 ]
+Evidence = Annotated[Text, BeforeValidator(_guard_credentials)]
+"""An address without a password, or a file."""
 File = Annotated[Text, AfterValidator(_beside)]
 """A file, folder or pattern; relative to the folder of the configuration file."""
 Positive = Annotated[float, Field(gt=0)]

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from readiness.config.base import File, Image, Model, Name, Named, Positive, Text
+from readiness.config.base import Evidence, File, Image, Model, Name, Named, Positive, Text
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
@@ -17,7 +17,7 @@ class Signoff(Model):
 
     item: Name = Field(..., description="one of [signoffs] required")
     person: Text = Field(..., description="who attests it; not the deployer")
-    evidence: Text = Field(
+    evidence: Evidence = Field(
         ..., description="an address that answers, or a file beside this one whose digest is kept"
     )
     release: Text = Field(..., description="the release it was given for; no other counts")
