@@ -56,7 +56,7 @@ def attest(path: Path, file: Path, *, verify: bool = False) -> int:
         return ExitCode.READY if passed else ExitCode.NOT_READY
     written = attestation.attest(path, file)
     click.echo(f"Attested: {', '.join(f'{place} ({what})' for place, what in written.items())}")
-    return ExitCode.READY if attestation.SVR in written.values() else ExitCode.NOT_READY
+    return ExitCode.READY if written[file] == "PASSED" else ExitCode.NOT_READY
 
 
 def diff(old: Path, new: Path, form: str = "text", *, exit_code: bool = False) -> int:

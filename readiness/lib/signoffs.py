@@ -20,7 +20,7 @@ _UAT: Final = (
 )
 _DRILL: Final = (
     "Announce the drill to the people on call and to support.",
-    "Break one thing that an alert must notice, for longer than the alert's `for`.",
+    "Break one thing that an alert must notice, for longer than its rule waits.",
     "Note when the page arrived, who took it, and by which channel.",
     "Follow the runbook that the alert links to, word by word; correct it where it is wrong.",
     "Restore, and see that the alert ends and the dashboards are as before.",
@@ -37,7 +37,6 @@ _GUIDES: Final = {
     "uat": _UAT,
     "acceptance-test": _UAT,
     "alert-drill": _DRILL,
-    "on-call": _DRILL,
     "operational-documents": _DOCUMENTS,
     "runbook": _DOCUMENTS,
 }

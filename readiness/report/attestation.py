@@ -85,7 +85,7 @@ def attest(record: Path, file: Path) -> dict[Path, str]:
         file: where the test result goes. An SVR of an earlier run beside it is removed.
 
     Returns:
-        The files written, each with its result, or with its predicate type if it has none.
+        The files written, each with what it says: its result, or that it is an SVR.
 
     Raises:
         RecordError: the record cannot be read, was changed, or names no image and release.
@@ -183,7 +183,7 @@ def _statements(path: Path) -> tuple[Statement, ...]:
 
 def _said(statement: Statement) -> str:
     told = statement.predicate
-    return told.result if isinstance(told, TestResult) else statement.predicate_type
+    return told.result if isinstance(told, TestResult) else "svr/v0.2"
 
 
 def _image(record: RunRecord) -> Descriptor:
