@@ -17,10 +17,9 @@ from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.database.probes.server import Release, newest_minor, supported_until
 from readiness.areas.database.reference.timescale import PART as TIMESCALE
 from readiness.areas.deployment.probes.host import MEMINFO
-from readiness.areas.signoff.reference import PART as SSH_KEYGEN
+from readiness.areas.signoff import reference as signoff
 from readiness.config.base.tables import Config
 from readiness.config.subjects import declared_in, subjects
-from readiness.lib import ssh_signatures
 from readiness.model.check import CheckSpec
 from readiness.model.errors import Unreachable
 from readiness.servers import programs
@@ -109,7 +108,7 @@ PARTS: Final = (
     Part("blackbox_exporter", tables=("[prometheus.probes.",)),
     Part("site"),
     Part("squawk"),
-    Part(SSH_KEYGEN, tables=("[signoffs] signed",)),
+    Part(signoff.PART, tables=("[signoffs] signed",)),
     Part("meminfo", checks=("deployment.host-ready",)),
 )
 """All but PostgreSQL and the order service, which every reference system has."""
@@ -193,7 +192,7 @@ def absent_here(
         "pg_dump": no_copier(shop.release, binaries.version),
         "promtool": no_promtool(),
         "squawk": _no_program(programs.SQUAWK),
-        SSH_KEYGEN: ssh_signatures.absent(),
+        signoff.PART: signoff.absent(),
         "meminfo": no_memory(),
     }
     return {part: reason for part, reason in reasons.items() if reason}

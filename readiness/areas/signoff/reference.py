@@ -32,6 +32,7 @@ from readiness.model.record import (
 from readiness.model.verdict import judge
 from readiness.servers.files import kept, quoted, write_whole
 from readiness.servers.levers import Lever
+from readiness.servers.programs import WITHOUT, refused
 
 PART: Final = "ssh-keygen"
 _FOLDER: Final = "operations"
@@ -85,6 +86,11 @@ class _Wiki(BaseHTTPRequestHandler):
         """Keep the terminal clean."""
 
 
+def absent() -> str:
+    """Why nothing can be signed by key on this machine; empty if it can."""
+    return f"{PART} is disabled by ${WITHOUT}" if refused(PART) else ssh_signatures.absent()
+
+
 def image_of(release: str) -> str:
     """The artifact of a release of the reference system, which has no registry."""
     return f"registry.example.com/orders@sha256:{hashlib.sha256(release.encode()).hexdigest()}"
@@ -96,7 +102,7 @@ def make(folder: Path, release: str) -> Signed:
     place.mkdir()
     wiki = ThreadingHTTPServer(("127.0.0.1", 0), _Wiki)
     threading.Thread(target=wiki.serve_forever, name="wiki", daemon=True).start()
-    keys = None if ssh_signatures.absent() else _make_keys(folder / "signers")
+    keys = None if absent() else _make_keys(folder / "signers")
     made = Signed(place, wiki, release, image_of(release), keys)
     (place / "acceptance.md").write_text("Ten journeys, no deviation.\n", encoding="utf-8")
     (place / "topology.txt").write_text("one service, one database\n", encoding="utf-8")
