@@ -170,6 +170,12 @@ def _selection_options(function: _F) -> _F:
     help="Record to compare with (default: the previous run).",
 )
 @click.option("--report-only", is_flag=True, help="Exit 0 whatever the verdict.")
+@click.option(
+    "--attest",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Also write what was judged as an in-toto statement about [target] image.",
+)
 @_evidence_option
 @click.option("--debug", is_flag=True, help="Also write pytest.html, the log of the test runner.")
 @click.option("-v", "--verbose", is_flag=True, help="Also print every finding with its fix.")
@@ -297,6 +303,17 @@ def report(record: Path, reports: Path, evidence: "EvidenceShown") -> None:
 
 
 @main.command()
+@click.argument("record", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--verify", is_flag=True, help="Write nothing: is FILE the statement of RECORD?")
+def attest(record: Path, file: Path, *, verify: bool) -> None:
+    """Write the in-toto statement about a record to FILE; exit 1 unless it says PASSED."""
+    from readiness.cli import records as command
+
+    sys.exit(command.attest(record, file, verify=verify))
+
+
+@main.command()
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
@@ -340,18 +357,21 @@ def waivers(config: Path | None, form: str) -> None:
 @main.command()
 @click.argument("item", required=False)
 @config_option
-@click.option("--person", help="Who attests it; not the deployer.")
-@click.option("--evidence", help="A link or document number.")
+@click.option("--by", "--person", "person", help="Who attests it; not the deployer.")
+@click.option("--evidence", help="An address that answers, or a file beside readiness.toml.")
 @click.option("--release", help="The release it is for (default: the target's).")
 @click.option("--expires", help="The last day on which it is valid, as YYYY-MM-DD.")
+@click.option(
+    "--key", type=click.Path(path_type=Path), help="SSH key to sign it with, as git does."
+)
 @click.option("--write", is_flag=True, help="Append it to the file instead of printing it.")
 @click.option("--check", is_flag=True, help="Exit 1 unless every required item is signed.")
 @format_option
 def signoff(**asked: Any) -> None:
-    """List the sign-offs, or add one."""
+    """List the sign-offs, show what one requires, or add one."""
     from readiness.cli import policy as command
 
-    sys.exit(command.signoff(**asked))
+    sys.exit(command.signoff(command.Asked(**asked)))
 
 
 @main.group()

@@ -1,29 +1,32 @@
 """`readiness waivers`, `readiness signoff` and `readiness config`."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
 import click
+from pydantic import ValidationError
 
 from readiness.cli import signing
 from readiness.cli.output import emit
-from readiness.config.base.tables import Signoff
+from readiness.config.base.signoffs import Signoff, SignoffPolicy
 from readiness.config.finding import locate
 from readiness.config.loading import Loaded, configured
 from readiness.config.subjects import subjects
 from readiness.config.values import show as shown
-from readiness.lib import bundle, signoffs
+from readiness.lib import bundle, proof, signoffs, ssh_signatures
 from readiness.model.decision import Decision, Kind
 from readiness.model.errors import ConfigError, Problem, UsageError
 from readiness.model.exitcodes import ExitCode
 from readiness.model.measurement import now
+from readiness.model.suggest import did_you_mean
 from readiness.run import catalogue
 from readiness.run.decisions import misnamed
 from readiness.run.gate import own_suites
 
+_TIMEOUT_S: Final = 5.0
 _SOON: Final = timedelta(days=14)
 _LAST_DAY: Final = {
     Kind.WAIVER: "expires on",
@@ -61,71 +64,132 @@ def _decisions(decisions: Sequence[Decision]) -> Iterator[str]:
         yield f"  {one.reason}"
 
 
-def signoff(
-    *,
-    item: str | None,
-    config: Path | None,
-    person: str | None,
-    evidence: str | None,
-    release: str | None,
-    expires: str | None,
-    write: bool,
-    check: bool,
-    form: str,
-) -> int:
-    """List the sign-offs, or add one.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The options of `readiness signoff`."""
+
+    item: str | None
+    config: Path | None
+    person: str | None
+    evidence: str | None
+    release: str | None
+    expires: str | None
+    key: Path | None
+    write: bool
+    check: bool
+    form: str
+
+
+def signoff(asked: Asked) -> int:
+    """List the sign-offs, show what an item requires, or add one.
 
     Returns:
         The exit code: 1 if `check` is set and a required item is not signed, else 0.
     """
-    loaded = configured(config)
-    target = loaded.config.target
-    if item is None:
-        return _list_signoffs(loaded, form, check=check)
-    if not person or not evidence:
-        raise UsageError(
-            "--person and --evidence are required",
-            where="readiness signoff",
-            remedy=f"readiness signoff {item} --person NAME --evidence LINK --expires YYYY-MM-DD",
-        )
-    if person.strip().casefold() == target.deployer.strip().casefold() and person.strip():
-        raise UsageError(
-            f"{person} deploys this release and may not sign it off",
-            where="--person",
-            remedy=f"another person signs: readiness signoff {item} --person NAME --evidence LINK",
-        )
-    made = Signoff(
-        item=item,
-        person=person,
-        evidence=evidence,
-        release=release or target.release,
-        expires=_date(expires) if expires else now().date() + timedelta(days=30),
-    )
-    if write:
+    loaded = configured(asked.config)
+    if asked.item is None:
+        return _list_signoffs(loaded, asked)
+    if not asked.person and not asked.evidence:
+        return _guide(asked.item, loaded, asked)
+    made = _made(asked.item, loaded, asked)
+    if asked.write:
         signing.append(loaded.path, made)
-        click.echo(f"added the sign-off for {item} to {loaded.path}")
+        click.echo(f"added the sign-off for {asked.item} to {loaded.path}")
     else:
         click.echo(signing.block(made))
     return ExitCode.READY
 
 
-def _list_signoffs(loaded: Loaded, form: str, *, check: bool) -> int:
+def _made(item: str, loaded: Loaded, asked: Asked) -> Signoff:
+    """The sign-off, bound to what is judged now."""
     target, policy = loaded.config.target, loaded.config.signoffs
-    states = [
-        signoffs.state(
-            item,
-            loaded.config.signoff,
-            release=target.release,
-            deployer=target.deployer,
-            today=now().date(),
+    if not asked.person or not asked.evidence:
+        raise UsageError(
+            "--by and --evidence are required",
+            where="readiness signoff",
+            remedy=f"readiness signoff {item} --by NAME --evidence LINK --expires YYYY-MM-DD",
         )
-        for item in (policy.required if policy else ())
-    ]
-    rows = [f"{one.item}: {'signed' if one.signed else '; '.join(one.problems)}" for one in states]
+    if signoffs.same_person(asked.person, target.deployer) and asked.person.strip():
+        raise UsageError(
+            f"{asked.person} deploys this release and may not sign it off",
+            where="--by",
+            remedy=f"another person signs: readiness signoff {item} --by NAME --evidence LINK",
+        )
+    folder = loaded.path.parent
+    is_file = not proof.is_address(asked.evidence)
+    expires = _date(asked.expires) if asked.expires else now().date() + timedelta(days=30)
+    try:
+        made = Signoff(
+            item=item,
+            person=asked.person,
+            evidence=asked.evidence,
+            release=asked.release or target.release,
+            image=target.image,
+            config_sha256=loaded.asked_sha256,
+            evidence_sha256=proof.digest(asked.evidence, folder) if is_file else None,
+            signed=now().replace(microsecond=0),
+            expires=expires,
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UsageError(f"{place}: {first['msg']}", where="readiness signoff") from None
+    if problem := proof.problem(made, folder, policy.timeout_s if policy else _TIMEOUT_S):
+        raise UsageError(
+            problem,
+            where="--evidence",
+            remedy="name an address that answers, or a file beside readiness.toml",
+        )
+    return _signed(made, policy, asked) if asked.key else made
+
+
+def _signed(made: Signoff, policy: SignoffPolicy | None, asked: Asked) -> Signoff:
+    """The same with a signature, which the gate will accept."""
+    signed = made.model_copy(update={"signature": ssh_signatures.sign(made, Path(str(asked.key)))})
+    allowed = policy.allowed_signers if policy else None
+    if allowed and (problem := ssh_signatures.problem(signed, Path(allowed))):
+        raise UsageError(
+            problem, where="--key", remedy=f"add the key of {made.person} to {allowed}"
+        )
+    return signed
+
+
+def _guide(item: str, loaded: Loaded, asked: Asked) -> int:
+    """Print what to do before an item is signed."""
+    policy = loaded.config.signoffs
+    required = policy.required if policy else []
+    if policy is None or item not in required:
+        raise UsageError(
+            f"no sign-off of {item!r} is required. {did_you_mean(item, required)}".rstrip(". "),
+            where="readiness signoff",
+            remedy="add it to [signoffs] required",
+        )
+    found, steps = _state_of(item, loaded), signoffs.guide(item, policy)
+    box = "[x]" if found.signed else "[ ]"
+    rows = [_told(found), *(f"  {box} {step}" for step in steps)]
+    if not steps:
+        rows.append(f'  no guide; write one: [signoffs.guides] {item} = ["STEP", ...]')
+    rows.append(f"sign it: readiness signoff {item} --by NAME --evidence LINK-OR-FILE --write")
+    emit(asked.form, asdict(found) | {"steps": list(steps)}, rows)
+    return ExitCode.NOT_READY if asked.check and not found.signed else ExitCode.READY
+
+
+def _list_signoffs(loaded: Loaded, asked: Asked) -> int:
+    policy = loaded.config.signoffs
+    states = [_state_of(item, loaded) for item in (policy.required if policy else ())]
     none = 'no sign-offs are required; to require some: [signoffs] required = ["ITEM"]'
-    emit(form, [asdict(one) for one in states], rows or [none])
-    missing = check and not all(one.signed for one in states)
+    emit(asked.form, [asdict(one) for one in states], [_told(one) for one in states] or [none])
+    missing = asked.check and not all(one.signed for one in states)
     return ExitCode.NOT_READY if missing else ExitCode.READY
+
+
+def _state_of(item: str, loaded: Loaded) -> signoffs.SignoffState:
+    today = now().date()
+    return signoffs.state(item, loaded.config, config_sha256=loaded.asked_sha256, today=today)
+
+
+def _told(one: signoffs.SignoffState) -> str:
+    return f"{one.item}: {'signed' if one.signed else '; '.join(one.problems)}"
 
 
 def show(config: Path | None) -> None:

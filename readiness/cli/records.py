@@ -11,7 +11,7 @@ from readiness.cli.run import summary
 from readiness.cli.terminal import colored, width
 from readiness.model import record as records
 from readiness.model.errors import RecordError, UsageError
-from readiness.model.exitcodes import exit_code
+from readiness.model.exitcodes import ExitCode, exit_code
 from readiness.model.record import CheckResult, RunRecord
 from readiness.model.suggest import did_you_mean
 from readiness.model.verdict import judge
@@ -39,6 +39,24 @@ def report(path: Path, reports: Path, evidence: EvidenceShown = "full") -> int:
     write_all(record, reports, evidence=evidence)
     click.echo(summary(record, reports), nl=False)
     return exit_code(record)
+
+
+def attest(path: Path, file: Path, *, verify: bool = False) -> int:
+    """Write the statements about a record, or verify one; the exit code is 1 unless it passed.
+
+    Raises:
+        RecordError: the record cannot be read or attested, or the statement is not of it.
+        UsageError: the file exists and is not a statement.
+    """
+    from readiness.report import attestation
+
+    if verify:
+        passed = attestation.verify(path, file)
+        click.echo(f"{file} is the statement of {path}: {'PASSED' if passed else 'FAILED'}")
+        return ExitCode.READY if passed else ExitCode.NOT_READY
+    written = attestation.attest(path, file)
+    click.echo(f"Attested: {', '.join(f'{place} ({what})' for place, what in written.items())}")
+    return ExitCode.READY if written[file] == "PASSED" else ExitCode.NOT_READY
 
 
 def diff(old: Path, new: Path, form: str = "text", *, exit_code: bool = False) -> int:

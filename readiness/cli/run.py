@@ -40,6 +40,7 @@ class _Asked:
     baseline: Path | None
     report_only: bool
     debug: bool
+    attest: Path | None = None
     verbose: bool = False
     evidence: "EvidenceShown" = "full"
 
@@ -68,9 +69,9 @@ def run(
                 remedy="leave out --config or --reference",
             )
         with reference_options(asked.reports, provider) as options:
-            return _judge(_with(options, asked), verbose=asked.verbose)
+            return _judge(_with(options, asked), asked)
     options = Options(File(locate(config)), asked.reports, allow=tuple(allow), confirm=confirm)
-    return _judge(_with(options, asked), verbose=asked.verbose)
+    return _judge(_with(options, asked), asked)
 
 
 @contextmanager
@@ -111,11 +112,28 @@ def _with(options: Options, asked: _Asked) -> Options:
     )
 
 
-def _judge(options: Options, *, verbose: bool) -> int:
+def _judge(options: Options, asked: _Asked) -> int:
+    if asked.attest:
+        _attestable(options, asked.attest)
     progress: Progress = choose(reports=options.reports, brief=in_ci(sys.stdout))
     ended = judge(options, progress)
-    _show(ended, options, verbose=verbose)
+    if asked.attest and ended.record and not ended.refusal:
+        from readiness.cli import records
+
+        records.attest(options.reports / "readiness.json", asked.attest)
+    _show(ended, options, verbose=asked.verbose)
     return ended.code
+
+
+def _attestable(options: Options, file: Path) -> None:
+    """Refuse before anything is measured, and leave no statement of an earlier run."""
+    from readiness.config.loading import configured
+    from readiness.report import attestation
+
+    loaded = options.loaded
+    config = (configured(loaded.path) if isinstance(loaded, File) else loaded).config
+    attestation.attestable(config.target.image or "", config.target.release)
+    attestation.clear(file)
 
 
 def _show(ended: Ended, options: Options, *, verbose: bool) -> None:

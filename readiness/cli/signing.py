@@ -4,24 +4,28 @@ import json
 import os
 import tempfile
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
-from readiness.config.base.tables import Signoff
+from readiness.config.base.signoffs import Signoff
 from readiness.config.crosschecks import signoff_mistakes
 from readiness.config.finding import PROJECT_FILE, read
 from readiness.config.loading import examine
 from readiness.config.source import Raw
 from readiness.model.errors import ConfigError, Problem, UsageError
 
-_KEYS: Final = ("item", "person", "evidence", "release")
+_KEYS: Final = (
+    *("item", "person", "evidence", "release", "image", "config_sha256", "evidence_sha256"),
+    *("signed", "expires", "signature"),
+)
 
 
 def block(signoff: Signoff, *, table: str = "signoff") -> str:
     """The sign-off as TOML, an array entry of that table."""
-    lines = [f"{key} = {_quoted(getattr(signoff, key))}" for key in _KEYS]
-    return "\n".join([f"[[{table}]]", *lines, f"expires = {signoff.expires.isoformat()}", ""])
+    values = {key: getattr(signoff, key) for key in _KEYS}
+    lines = [f"{key} = {_toml(value)}" for key, value in values.items() if value]
+    return "\n".join([f"[[{table}]]", *lines, ""])
 
 
 def append(path: Path, signoff: Signoff) -> None:
@@ -41,6 +45,10 @@ def append(path: Path, signoff: Signoff) -> None:
     if Signoff.model_validate(_entries(path, after)[-1]) != signoff:
         raise ConfigError([Problem(str(path), "the sign-off would be read back with other values")])
     _replace(place, before, after)
+
+
+def _toml(value: str | date) -> str:
+    return value.isoformat() if isinstance(value, date) else _quoted(value)
 
 
 def _quoted(text: str) -> str:
@@ -64,7 +72,7 @@ def _entries(path: Path, data: bytes) -> list[Raw]:
     required = policy.get("required") if isinstance(policy, dict) else None
     if not wrong:
         # `examine` gets this far only where every variable is set.
-        items = [(str(e.get("item")), str(e.get("release"))) for e in signed]
+        items = [Signoff.model_validate(entry) for entry in signed]
         wrong = list(signoff_mistakes(items, required if isinstance(required, list) else []))
     if wrong:
         raise ConfigError(draft.source.problems(wrong))

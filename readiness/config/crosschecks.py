@@ -5,6 +5,7 @@ from datetime import date, timedelta
 
 from readiness.areas.registry import areas
 from readiness.config.base.mistakes import Mistake, Path, known, twice
+from readiness.config.base.signoffs import Signoff
 from readiness.config.base.tables import Config, DatabaseMarker, HttpMarker
 from readiness.config.values import leaves
 from readiness.model.secrets import Secret
@@ -15,6 +16,7 @@ def cross_mistakes(config: Config, today: date) -> Iterator[Mistake]:
     """Mistakes that concern several tables."""
     yield from _secrets(config)
     yield from _marker(config)
+    yield from _release(config)
     waivers = ((w.check, w.subject, w.error) for w in config.waiver)
     yield from twice(("waiver",), "check", waivers)
     yield from twice(("not_applicable",), "what", (d.what for d in config.not_applicable))
@@ -37,6 +39,15 @@ def _marker(config: Config) -> Iterator[Mistake]:
             yield from known(("target", "marker", "service"), name, "services", config.services)
         case DatabaseMarker(database=name):
             yield from known(("target", "marker", "database"), name, "databases", config.databases)
+
+
+def _release(config: Config) -> Iterator[Mistake]:
+    if config.target.image and config.target.release == "unknown":
+        yield Mistake(
+            ("target", "release"),
+            "is required with `image`: what is attested or signed off needs a name",
+            'name the release of this image, as release = "2.4.1"',
+        )
 
 
 def _dates(config: Config, today: date) -> Iterator[Mistake]:
@@ -68,7 +79,14 @@ def _too_late(place: Path, day: date, today: date, key: str, days: int) -> Itera
 def _signoffs(config: Config) -> Iterator[Mistake]:
     required = config.signoffs.required if config.signoffs else []
     yield from twice(("signoffs", "required"), "", required)
-    yield from signoff_mistakes([(s.item, s.release) for s in config.signoff], required)
+    yield from signoff_mistakes(config.signoff, required)
+    if config.signoffs:
+        policy = config.signoffs
+        tables = {"four_eyes": policy.four_eyes, "signed": policy.signed, "guides": policy.guides}
+        for key, items in tables.items():
+            for index, item in enumerate(items):
+                place = item if key == "guides" else index
+                yield from _required(("signoffs", key, place), item, required)
     if config.signoffs and not config.target.deployer.strip():
         yield Mistake(
             ("target", "deployer"),
@@ -77,20 +95,25 @@ def _signoffs(config: Config) -> Iterator[Mistake]:
         )
 
 
-def signoff_mistakes(
-    signed: Sequence[tuple[str, str]], required: Sequence[str]
-) -> Iterator[Mistake]:
+def signoff_mistakes(signed: Sequence[Signoff], required: Sequence[str]) -> Iterator[Mistake]:
     """Report sign-offs that are duplicates or not required.
 
     Args:
-        signed: item and release of each sign-off, in the order of the file.
+        signed: the sign-offs, in the order of the file.
         required: the items of `[signoffs] required`.
     """
-    yield from twice(("signoff",), "item", signed)
-    for index, (item, _) in enumerate(signed):
-        if item not in required:
-            yield Mistake(
-                ("signoff", index, "item"),
-                f"no sign-off of {item!r} is required. {did_you_mean(item, required)}".rstrip(". "),
-                "add it to [signoffs] required",
-            )
+    # The same person may sign again: for another image, or after the configuration changed.
+    given = [(s.item, s.release, s.person, s.image, s.config_sha256) for s in signed]
+    yield from twice(("signoff",), "item", given)
+    for index, one in enumerate(signed):
+        yield from _required(("signoff", index, "item"), one.item, required)
+
+
+def _required(place: Path, item: str, required: Sequence[str]) -> Iterator[Mistake]:
+    if item not in required:
+        hint = did_you_mean(item, required)
+        yield Mistake(
+            place,
+            f"no sign-off of {item!r} is required. {hint}".rstrip(". "),
+            "add it to [signoffs] required",
+        )

@@ -1,6 +1,7 @@
 """Loads readiness.toml into a validated configuration, or reports every mistake."""
 
 import hashlib
+import json
 import os
 import re
 import tomllib
@@ -42,12 +43,14 @@ class Loaded:
         config: the validated configuration, names set.
         path: the file.
         sha256: in hex.
+        asked_sha256: of what the file asks for: the same for other comments and sign-offs.
         origins: for each dotted key `file:line`, `env VARIABLE` or `default`.
     """
 
     config: Config
     path: Path
     sha256: str
+    asked_sha256: str
     origins: dict[str, str]
 
 
@@ -80,8 +83,15 @@ def load(path: Path, environ: Mapping[str, str], *, today: date | None = None) -
         config=draft.config,
         path=path,
         sha256=hashlib.sha256(data).hexdigest(),
+        asked_sha256=_asked(draft.source.raw),
         origins={dotted(key): _origin(key, draft) for key, _ in leaves(draft.config)},
     )
+
+
+def _asked(raw: Raw) -> str:
+    """The digest of the tables as they were written, so that it holds no secret."""
+    rest = {name: table for name, table in raw.items() if name != "signoff"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def examine(path: Path, data: bytes, environ: Mapping[str, str], today: date) -> Draft:

@@ -137,6 +137,7 @@ class TargetFacts(_Frozen):
         environment: as the target reports it.
         source: where it reports it, or why it is treated as production.
         release: the release that is judged.
+        image: its artifact, as `registry/app@sha256:...` or a digest alone; empty if not given.
         fingerprint: see `readiness.run.safety.fingerprint`.
         note: from the file.
         links: where whoever is on call looks, by name: dashboard, runbook.
@@ -146,6 +147,7 @@ class TargetFacts(_Frozen):
     environment: str
     source: str = ""
     release: str
+    image: str = ""
     fingerprint: str
     note: str = ""
     links: dict[str, str] = Field(default_factory=dict)
@@ -264,7 +266,17 @@ class SignoffNote(_Frozen):
     person: str
     evidence: str
     release: str
+    image: str = ""
     expires: date
+    by_key: bool = False
+    """Whether it carries a signature; `signoff.signatures` says whether it is valid."""
+
+
+class Guide(_Frozen):
+    """What to do before an item is signed."""
+
+    item: str
+    steps: tuple[str, ...]
 
 
 class Change(_Frozen):
@@ -314,6 +326,7 @@ class Facts(_Frozen):
     decisions: tuple[Decision, ...] = ()
     not_asked: tuple[NotAsked, ...] = ()
     signoffs: tuple[SignoffNote, ...] = ()
+    guides: tuple[Guide, ...] = ()
     changes: Changes | None = None
 
 
@@ -340,7 +353,7 @@ class RunRecord(Facts):
     def _payload(self) -> dict[str, object]:
         order = ("format", "verdict", "reasons", "coverage", "target", "run", "policy", "counts",
                  "suites", "incidents", "decisions", "not_asked", "signoffs",
-                 "changes")  # fmt: skip
+                 "guides", "changes")  # fmt: skip
         plain = self.model_dump(mode="json", exclude={"checks", "record_sha256"})
         payload: dict[str, object] = {key: plain[key] for key in order}
         payload["checks"] = [_check_payload(c) for c in self.checks]

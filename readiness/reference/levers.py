@@ -28,6 +28,7 @@ from readiness.areas.scaling.reference.target import ScalingLevers
 from readiness.areas.schema.reference.levers import SchemaLevers
 from readiness.areas.security.reference.edge import EdgeLevers
 from readiness.areas.security.reference.target import AuditLevers
+from readiness.areas.signoff.reference import SignoffLevers
 from readiness.config.loading import load
 from readiness.model.errors import ReferenceSystemError
 from readiness.reference import drill
@@ -237,6 +238,11 @@ class Levers(
 
     def _declared(self, tables: str) -> Lever:
         return self.replace_in_config(_ENDPOINTS, f"{tables}\n{_ENDPOINTS}")
+
+    @property
+    def signoff(self) -> SignoffLevers:
+        """Levers of what people sign."""
+        return SignoffLevers(self._parts.signed)
 
     def age_backup(self, hours: float) -> Lever:
         """Make the backups older: their files and the times in their manifests."""

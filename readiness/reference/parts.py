@@ -20,6 +20,7 @@ from readiness.areas.database.reference.timescale import PART as TIMESCALE
 from readiness.areas.deployment.probes.host import MEMINFO
 from readiness.areas.manifests.reference.target import PARSER
 from readiness.areas.security.reference.edge import PART as EDGE
+from readiness.areas.signoff import reference as signoff
 from readiness.config.base.tables import Config
 from readiness.config.subjects import declared_in, subjects
 from readiness.model.check import CheckSpec
@@ -113,6 +114,7 @@ PARTS: Final = (
     Part("squawk"),
     Part(PARSER, checks=("manifests.dockerfile",)),
     Part("git"),
+    Part(signoff.PART, tables=("[signoffs] signed",)),
     Part("meminfo", checks=("deployment.host-ready",)),
 )
 """All but PostgreSQL and the order service, which every reference system has."""
@@ -196,6 +198,7 @@ def absent_here(
         "pg_dump": no_copier(shop.release, binaries.version),
         "promtool": no_promtool(),
         "squawk": _no_program(programs.SQUAWK),
+        signoff.PART: signoff.absent(),
         "meminfo": no_memory(),
         "git": no_git(),
     }

@@ -20,6 +20,7 @@ from readiness.areas.performance.reference import DECLARED_BY_FAULTS
 from readiness.areas.schema.reference import target as target_schema
 from readiness.areas.security.reference.edge import Edge
 from readiness.areas.security.reference.target import Audited
+from readiness.areas.signoff.reference import Signed
 from readiness.config.loading import load
 from readiness.reference import drill, target
 from readiness.reference.parts import coverage, not_applicable
@@ -49,6 +50,7 @@ class Running(DatabaseParts):
         manifest: the file with the expected schema.
         cluster: the folder of the Kubernetes manifests.
         metrics_history: the file with the snapshots of the TimescaleDB server.
+        signed: what people have signed.
         secrets: secrets of the service, by variable.
         absent: the parts that this machine cannot have, each with the reason.
     """
@@ -69,11 +71,13 @@ class Running(DatabaseParts):
     manifest: Path
     cluster: Path
     metrics_history: Path | None
+    signed: Signed
     secrets: dict[str, str]
     absent: dict[str, str]
 
     def stop(self) -> None:
         """Stop everything."""
+        self.signed.stop()
         for daemon in (self.service, *self.monitoring.running.values()):
             daemon.stop()
         if self.edge:
@@ -175,5 +179,6 @@ class Running(DatabaseParts):
             platforms=stack.url("platform_server"),
             listener=stack.listener,
             backups=self.backups,
+            signed=self.signed,
             coverage=f"Reference system: {coverage(self.absent)}",
         )

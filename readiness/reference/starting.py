@@ -30,6 +30,7 @@ from readiness.areas.scaling.reference.target import copy_manifests
 from readiness.areas.security.reference.edge import PART as EDGE
 from readiness.areas.security.reference.edge import Edge, start_edge
 from readiness.areas.security.reference.target import write_audit
+from readiness.areas.signoff import reference as signoff
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReferenceSystemError
 from readiness.model.secrets import register
@@ -285,6 +286,7 @@ class Starter:
             behaviour=self._folder / _BEHAVIOUR,
             history=history_of.result(),
             metrics_history=self._record(metrics) if metrics else None,
+            signed=signoff.make(self._folder, self._release),
             secrets=self._secrets,
             absent={
                 **{f"provider {name}": reason for name, reason in base.refused.items()},

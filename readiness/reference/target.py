@@ -20,11 +20,13 @@ from readiness.areas.scaling.reference.target import live, scaling
 from readiness.areas.schema.reference.target import Facts as SchemaFacts
 from readiness.areas.schema.reference.target import schema
 from readiness.areas.security.reference.target import Audited, Front, security
+from readiness.areas.signoff.reference import Signed
+from readiness.areas.signoff.reference import tables as signoffs
 from readiness.servers.files import quoted
 from readiness.servers.fleet.starting import Fleet
 
 _ROWS: Final = 500
-_SIGNOFF_DAYS: Final = 30
+_REVIEW_DAYS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Facts:
         configured: what configures its applications.
         platforms: address of our replacement for the platforms that host it; None without one.
         listener: port on which checks observe how Alertmanager retries.
+        signed: what people have signed.
         lacking: the checks that do not apply, each with the reason.
         coverage: which parts the system has.
     """
@@ -71,6 +74,7 @@ class Facts:
     platforms: str | None
     listener: int
     backups: Backups | None
+    signed: Signed
     lacking: Mapping[str, str] = field(default_factory=dict)
     coverage: str = ""
 
@@ -79,7 +83,7 @@ def readiness_toml(facts: Facts) -> str:
     """The whole file. Secrets are written as `${VARIABLE}`."""
     watched = bool(facts.watch.prometheus)
     parts = [
-        _HEAD.format(release=facts.release, note=quoted(facts.coverage)),
+        _HEAD.format(release=facts.release, image=facts.signed.image, note=quoted(facts.coverage)),
         _SERVICE.format(url=facts.service, python=quoted(sys.executable)),
         database(
             facts.around,
@@ -102,16 +106,13 @@ def readiness_toml(facts: Facts) -> str:
         configuration(facts.configured),
         platforms(facts.platforms) if facts.platforms else "",
         _PERFORMANCE.replace("@ROWS@", str(_ROWS)).replace("@BODY@", _body()),
-        _SIGNOFFS.format(
-            release=facts.release,
-            expires=(datetime.now(UTC) + timedelta(days=_SIGNOFF_DAYS)).date().isoformat(),
-        ),
+        signoffs(facts.signed),
     ]
     return "".join(parts)
 
 
 def _not_applicable(lacking: Mapping[str, str]) -> str:
-    review = (datetime.now(UTC) + timedelta(days=_SIGNOFF_DAYS)).date().isoformat()
+    review = (datetime.now(UTC) + timedelta(days=_REVIEW_DAYS)).date().isoformat()
     return "".join(
         _NOT_APPLICABLE.format(check=quoted(check), reason=quoted(reason), review=review)
         for check, reason in sorted(lacking.items())
@@ -149,6 +150,7 @@ name = "reference"
 # The expected environment. The target reports its own (marker), and the two must agree.
 environment = "reference"
 release = "{release}"
+image = "{image}"
 # The person or bot that deploys this release may not sign it off.
 deployer = "deploy-bot"
 # The parts that this machine has.
@@ -273,23 +275,4 @@ path = "/api/orders/2"
 max_p95_ms = 300
 samples = 100
 budget_s = 1
-"""
-
-_SIGNOFFS: Final = """
-[signoffs]
-required = ["uat", "on-call"]
-
-[[signoff]]
-item = "uat"
-person = "Ada Lovelace"
-evidence = "https://example.com/uat/{release}"
-release = "{release}"
-expires = {expires}
-
-[[signoff]]
-item = "on-call"
-person = "Grace Hopper"
-evidence = "https://example.com/on-call/rota"
-release = "{release}"
-expires = {expires}
 """

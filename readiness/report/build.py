@@ -22,6 +22,7 @@ from readiness.model.record import (
     SignoffNote,
     SuiteResult,
     SuiteState,
+    TargetFacts,
 )
 from readiness.report import groups
 from readiness.report.groups import expiry
@@ -34,6 +35,7 @@ from readiness.report.view import (
     VERDICT_SHAPES,
     ChangeGroup,
     ChangeLine,
+    Checklist,
     Figure,
     Group,
     Reason,
@@ -46,6 +48,7 @@ from readiness.report.view import (
 )
 
 _LONGEST_ANCHOR: Final = 80
+_SIGNED: Final = "signoff.manual-items"
 # More changes than this usually mean a new suite, or an earlier partial run.
 _MOST_NEW: Final = 10
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
@@ -107,7 +110,8 @@ def build(record: RunRecord, room: Room | None = None, trends: Trends | None = N
         decisions=groups.decided(record, anchors, today),
         found_not_applicable=groups.found_not_applicable(record, anchors),
         not_asked=groups.not_asked(record.not_asked),
-        signoffs=tuple(_signoff(s, record.target.release, today) for s in record.signoffs),
+        signoffs=tuple(_signoff(s, record.target, today) for s in record.signoffs),
+        checklists=tuple(_checklists(record)),
         record_sha256=line(record.record_sha256, 64),
         links=tuple((line(k, 100), line(v, 500)) for k, v in record.target.links.items()),
         configuration=tuple(_setting(s, record.run.config_file) for s in record.run.configuration),
@@ -181,6 +185,7 @@ def _facts(record: RunRecord, note: str) -> Iterator[tuple[str, str]]:
     yield "Target", line(target.name, 200)
     yield "Environment", line(target.environment, 200)
     yield "Release", line(target.release, 200)
+    yield "Image", line(target.image, 300)
     yield "Note", note
     yield "Measured", _span(run.started, run.finished)
     yield "Took", figures.duration(run.duration_s)
@@ -356,13 +361,22 @@ def _change(change: Change, anchors: Mapping[tuple[str, str], str]) -> ChangeLin
     return ChangeLine(line(name, 300), known, change_text(change))
 
 
-def _signoff(signoff: SignoffNote, release: str, today: date) -> Signoff:
+def _checklists(record: RunRecord) -> Iterator[Checklist]:
+    signed = {c.subject for c in record.checks if c.id == _SIGNED and c.outcome is Outcome.PASS}
+    for guide in record.guides:
+        steps = tuple(line(step, 500) for step in guide.steps)
+        yield Checklist(line(guide.item, 200), guide.item in signed, steps)
+
+
+def _signoff(signoff: SignoffNote, target: TargetFacts, today: date) -> Signoff:
     notes = [expiry(signoff.expires, today)]
-    if signoff.release != release:
+    if signoff.release != target.release:
         notes.append("for another release")
+    elif signoff.image.rpartition("@")[2] != target.image.rpartition("@")[2]:
+        notes.append("for another image")
     evidence = line(signoff.evidence, 500)
     return Signoff(
         line(signoff.item, 200), line(signoff.person, 200), evidence,
         bool(re.fullmatch(r"https?://[^\s<>\"'`\\]+", evidence)), line(signoff.release, 200),
-        signoff.expires.isoformat(), ", ".join(note for note in notes if note),
+        signoff.expires.isoformat(), ", ".join(note for note in notes if note), signoff.by_key,
     )  # fmt: skip

@@ -276,3 +276,8 @@ def _signoffs(view: View) -> Iterator[str]:
         expires = f"{signoff.expires} **{signoff.note}**" if signoff.note else signoff.expires
         cells = (signoff.item, signoff.person, signoff.evidence, signoff.release)
         yield f"| {' | '.join(map(escape, cells))} | {expires} |\n"
+    for one in view.checklists:
+        state, box = ("signed", "x") if one.signed else ("not signed", " ")
+        steps = "".join(f"- [{box}] {escape(step)}\n" for step in one.steps)
+        heading = f"{escape_html(one.item)}: {state}"
+        yield f"\n<details><summary>{heading}</summary>\n\n{steps}\n</details>\n"

@@ -269,6 +269,16 @@ class Signoff:
     release: str
     expires: str
     note: str
+    by_key: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Checklist:
+    """What to do before an item is signed, and whether it is."""
+
+    item: str
+    signed: bool
+    steps: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +341,7 @@ class View:
     found_not_applicable: tuple[Reasoned, ...]
     not_asked: tuple[Reasoned, ...]
     signoffs: tuple[Signoff, ...]
+    checklists: tuple[Checklist, ...]
     record_sha256: str
     links: tuple[tuple[str, str], ...] = ()
     configuration: tuple[str, ...] = ()

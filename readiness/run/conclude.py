@@ -6,7 +6,9 @@ Every run ends here, whether it finished, was killed or was refused.
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from readiness.config.base.signoffs import Signoff
 from readiness.config.base.tables import Config
+from readiness.lib import signoffs
 from readiness.model.errors import ReadinessError
 from readiness.model.evidence import Outcome
 from readiness.model.exitcodes import ExitCode, exit_code
@@ -14,6 +16,7 @@ from readiness.model.measurement import now
 from readiness.model.record import (
     CheckResult,
     Facts,
+    Guide,
     RunFacts,
     RunRecord,
     SignoffNote,
@@ -77,12 +80,25 @@ def conclude(
         policy=policy(config),
         decisions=tuple(decided),
         not_asked=tuple(ledger.not_asked()),
-        signoffs=tuple(SignoffNote(**s.model_dump()) for s in config.signoff),
+        signoffs=tuple(_note(s) for s in config.signoff),
+        guides=tuple(_guides(config)),
     )
     earlier = load(baseline) if baseline else history.latest(reports, target.name)
     if earlier:
         facts = facts.model_copy(update={"changes": diff.changes(earlier, facts)})
     return judge(facts)
+
+
+def _note(signoff: Signoff) -> SignoffNote:
+    plain = signoff.model_dump(include={"item", "person", "evidence", "release", "expires"})
+    return SignoffNote(**plain, image=signoff.image or "", by_key=bool(signoff.signature))
+
+
+def _guides(config: Config) -> Iterable[Guide]:
+    if policy := config.signoffs:
+        for item in policy.required:
+            if steps := signoffs.guide(item, policy):
+                yield Guide(item=item, steps=steps)
 
 
 def _linked(results: Sequence[CheckResult], plan: Iterable[Planned]) -> list[CheckResult]:

@@ -329,7 +329,11 @@ def _begin(loaded: "Loaded", options: Options) -> dict[str, object]:
         report_only=options.report_only,
     )
     facts = TargetFacts(
-        name=target.name, environment="unknown", release=target.release, fingerprint="unknown"
+        name=target.name,
+        environment="unknown",
+        release=target.release,
+        image=target.image or "",
+        fingerprint="unknown",
     )
     return {
         "event": "begin",

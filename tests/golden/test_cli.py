@@ -36,7 +36,7 @@ WITH_FILE = {
     "missing-baseline": ["run", "--baseline", "nope.json"],
     "unknown-suite": ["run", "--suite", "monitorng"],
     "unknown-selection": ["run", "--select", "backup.frehs"],
-    "signoff-without-person": ["signoff", "uat"],
+    "signoff-without-person": ["signoff", "uat", "--evidence", "x"],
     "signoff-by-the-deployer": ["signoff", "uat", "--person", "Bot", "--evidence", "x"],
     "signoff-date": [
         *("signoff", "uat", "--person", "Ada", "--evidence", "x"),

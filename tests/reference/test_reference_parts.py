@@ -1,7 +1,7 @@
 """Parts that a machine may lack: each check has a subject or a reason, each package a remedy."""
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from datetime import date
 from itertools import combinations
@@ -22,6 +22,7 @@ from readiness.areas.performance.reference import DECLARED_BY_FAULTS
 from readiness.areas.platforms.reference import platform_server
 from readiness.areas.schema.reference.target import Facts as SchemaFacts
 from readiness.areas.security.reference.target import Audited, Front
+from readiness.areas.signoff.reference import Signed, make
 from readiness.cli.main import main
 from readiness.config.loading import load
 from readiness.config.models import Config
@@ -69,7 +70,7 @@ ENVIRON = {
 Lacking = Callable[..., tuple[Config, dict[str, str]]]
 
 
-def facts(folder: Path, absent: Collection[str]) -> Facts:
+def facts(folder: Path, absent: Collection[str], signed: Signed) -> Facts:
     """A system that never ran, as it would be told of without some of its parts."""
     watched = "prometheus" not in absent
     archive = None if "WAL archive" in absent else WalArchive(folder / "archive", "pgbackrest")
@@ -111,16 +112,24 @@ def facts(folder: Path, absent: Collection[str]) -> Facts:
         platforms=HERE,
         listener=9,
         backups=None if "backup" in absent else backups,
+        signed=replace(signed, keys=None if "ssh-keygen" in absent else signed.keys),
     )
 
 
+@pytest.fixture(scope="module")
+def signed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signed]:
+    made = make(tmp_path_factory.mktemp("signed"), "1.5.0")
+    yield made
+    made.stop()
+
+
 @pytest.fixture
-def lacking(tmp_path: Path) -> Lacking:
+def lacking(tmp_path: Path, signed: Signed) -> Lacking:
     """The configuration without some parts, and what is said not to apply."""
 
     def made(*absent: str) -> tuple[Config, dict[str, str]]:
         file = tmp_path / "readiness.toml"
-        file.write_text(readiness_toml(facts(tmp_path, absent)), encoding="utf-8")
+        file.write_text(readiness_toml(facts(tmp_path, absent, signed)), encoding="utf-8")
         config = load(file, ENVIRON).config
         reasons = {name: f"there is no {name} here" for name in absent}
         return config, not_applicable(config, reasons, SPECS)
@@ -210,10 +219,12 @@ def test_most_specific_part_gives_the_reason(lacking: Lacking) -> None:
     assert "alerting.engine" not in found
 
 
-def test_not_applicable_checks_are_written_with_their_reason(tmp_path: Path) -> None:
+def test_not_applicable_checks_are_written_with_their_reason(
+    tmp_path: Path, signed: Signed
+) -> None:
     why = 'C:\\programs has no "pgbouncer"'
     file = tmp_path / "readiness.toml"
-    told = replace(facts(tmp_path, ["pooler"]), lacking={"database.replication-lag": why})
+    told = replace(facts(tmp_path, ["pooler"], signed), lacking={"database.replication-lag": why})
     file.write_text(readiness_toml(told), encoding="utf-8")
     [decision] = load(file, ENVIRON).config.not_applicable
     assert (decision.what, decision.reason) == ("database.replication-lag", why)

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from readiness.config.base.tables import Signoff, SignoffPolicy, Target
+from readiness.config.base.signoffs import Signoff, SignoffPolicy
+from readiness.config.base.tables import Target
 from readiness.config.models import Config
 from readiness.config.subjects import subjects
 from readiness.model.evidence import Evidence
@@ -30,7 +31,7 @@ def judged(**changes: object) -> Evidence:
     )
     evidence = Evidence()
     (item,) = subjects(config, "signoff_item")
-    suite("signoff.test_signoff").test_manual_items(item, config, evidence)
+    suite("signoff.test_signoff").test_manual_items(item, config, "", evidence)
     return evidence
 
 

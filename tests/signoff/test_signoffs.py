@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from readiness.cli.signing import append, block
-from readiness.config.base.tables import Signoff
+from readiness.config.base.signoffs import Signoff, SignoffPolicy
+from readiness.config.base.tables import Config, Target
 from readiness.config.loading import load
 from readiness.lib.signoffs import SignoffState, state
 from readiness.model.errors import ConfigError, UsageError
@@ -21,8 +22,22 @@ def signoff(
     return Signoff(item=item, person=person, evidence="DOC-1", release=release, expires=expires)
 
 
-def judged(*signoffs: Signoff, release: str = "1.2", deployer: str = "Bob") -> SignoffState:
-    return state("runbook", signoffs, release=release, deployer=deployer, today=TODAY)
+IMAGE = "registry.example.com/shop@sha256:" + "ab" * 32
+
+
+def judged(
+    *signoffs: Signoff,
+    release: str = "1.2",
+    image: str | None = None,
+    config_sha256: str = "",
+    **policy: object,
+) -> SignoffState:
+    config = Config(
+        target=Target(name="shop", release=release or "unknown", image=image, deployer="Bob"),
+        signoffs=SignoffPolicy.model_validate({"required": ["runbook"]} | policy),
+        signoff=list(signoffs),
+    )
+    return state("runbook", config, config_sha256=config_sha256, today=TODAY)
 
 
 def test_signed_through_its_last_day() -> None:
@@ -36,6 +51,14 @@ def test_signed_through_its_last_day() -> None:
         ([signoff(item="legal")], "runbook is not signed for 1.2"),
         ([signoff(release="1.1")], "runbook is signed for 1.1, not for 1.2"),
         ([signoff(expires=date(2026, 3, 9))], "the sign-off of Ann expired on 2026-03-09"),
+        (
+            [signoff().model_copy(update={"image": IMAGE})],
+            "runbook is signed for image sha256:abababababab, not for no image",
+        ),
+        (
+            [signoff().model_copy(update={"config_sha256": "0" * 64})],
+            "the configuration changed since Ann signed runbook",
+        ),
         ([signoff(person="Bob")], "Bob signed and deploys: four eyes are required"),
         ([signoff(person="  bO B ")], "bO B signed and deploys: four eyes are required"),
         ([signoff(person="\uff22ob")], "\uff22ob signed and deploys: four eyes are required"),
@@ -47,6 +70,30 @@ def test_what_does_not_count(given: list[Signoff], problem: str) -> None:
 
 def test_one_that_counts_is_enough() -> None:
     assert judged(signoff(release="1.1"), signoff(person="Bob"), signoff()).signed
+
+
+def test_it_counts_for_one_image_whatever_the_registry_is_called() -> None:
+    bound = signoff().model_copy(update={"image": IMAGE})
+    moved = IMAGE.replace("registry.example.com", "mirror.example.com")
+    assert judged(bound, image=moved).signed
+    found = judged(bound, image=IMAGE.replace("abab", "acab"))
+    assert found.problems == (
+        "runbook is signed for image sha256:abababababab, not for image sha256:acabacabacab",
+    )
+    assert not judged(signoff(), image=IMAGE).signed
+
+
+def test_four_eyes() -> None:
+    ann, cid, bob = signoff(), signoff(person="Cid"), signoff(person="Bob")
+    assert judged(ann, four_eyes=["runbook"]).problems == (
+        "only Ann signed runbook: four eyes are required",
+    )
+    assert judged(ann, signoff(person="ANN"), four_eyes=["runbook"]).signed is False
+    assert judged(ann, bob, four_eyes=["runbook"]).signed
+    assert judged(ann, cid, four_eyes=["runbook"]).signed
+    assert judged(ann, bob, four_eyes=["runbook"], authors=["Ann"]).problems == (
+        "only who made or deploys the release signed (Ann, Bob): four eyes are required",
+    )
 
 
 @pytest.mark.parametrize("release", ["", "unknown", " Unknown "])
@@ -134,7 +181,7 @@ def test_any_text_comes_back_as_it_was_signed(
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        (signoff(), r"\[\[signoff\]\] item: duplicate entry 'runbook' and '1.2'"),
+        (signoff(), r"\[\[signoff\]\] item: duplicate entry 'runbook' and '1.2' and 'Ann'"),
         (signoff(item="runbok"), "no sign-off of 'runbok' is required. Did you mean 'runbook'"),
     ],
 )

@@ -25,6 +25,9 @@ FOLDER: Final = "folder"
 """The key of pydantic's context with the folder that relative paths start from; without it they
 start from the working folder."""
 PATH_PATTERN: Final = r"^/\S*$"
+IMAGE_PATTERN: Final = (
+    r"^(?:[a-z0-9][A-Za-z0-9._:/-]*@)?(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$"
+)
 URL_PATTERN: Final = r"^https?://[^\s/?#]+[^\s?#]*$"
 
 
@@ -55,12 +58,16 @@ Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 Body = Annotated[str, StringConstraints(min_length=1, max_length=1_000_000)]
 Path_ = Annotated[str, StringConstraints(pattern=PATH_PATTERN, max_length=2000)]
+Image = Annotated[str, StringConstraints(pattern=IMAGE_PATTERN)]
+"""An artifact by its digest: `registry/app@sha256:...`, or the digest alone."""
 Url = Annotated[
     str,
     BeforeValidator(_guard_credentials),
     StringConstraints(pattern=URL_PATTERN),
     AfterValidator(lambda url: url.rstrip("/")),
 ]
+Evidence = Annotated[Text, BeforeValidator(_guard_credentials)]
+"""An address without a password, or a file."""
 File = Annotated[Text, AfterValidator(_beside)]
 """A file, folder or pattern; relative to the folder of the configuration file."""
 Positive = Annotated[float, Field(gt=0)]

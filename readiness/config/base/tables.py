@@ -12,6 +12,7 @@ from pydantic import Discriminator, Field, Tag
 from readiness.config.base import (
     Count,
     EffectWord,
+    Image,
     Model,
     Name,
     Named,
@@ -22,6 +23,7 @@ from readiness.config.base import (
     Url,
 )
 from readiness.config.base.migrations import Migrations
+from readiness.config.base.signoffs import Signoff, SignoffPolicy
 from readiness.config.base.watching import Alertmanager, Prometheus
 from readiness.model.check import Effect
 from readiness.model.decision import Decision, Kind
@@ -67,6 +69,11 @@ class Target(Model):
         "production", description="the expected environment; the target's own marker must agree"
     )
     release: Text = Field("unknown", description="the release or commit that is judged")
+    image: Image | None = Field(
+        None,
+        description="the artifact that is judged, as `registry/app@sha256:...` or a digest alone;"
+        " attestations and sign-offs are bound to it",
+    )
     deployer: str = Field("", description="who deploys this release; may not sign it off")
     note: str = Field("", description="a sentence about the target for the report")
     marker: Marker | None = Field(
@@ -143,24 +150,6 @@ class Database(Named):
     )
     timeout_s: Positive = Field(10, description="seconds a connection or statement may take")
     migrations: Migrations | None = Field(None, description="how its schema is changed")
-
-
-class Signoff(Model):
-    """What a person attests for one release."""
-
-    item: Name = Field(..., description="one of [signoffs] required")
-    person: Text = Field(..., description="who attests it; not the deployer")
-    evidence: Text = Field(..., description="a link or document number")
-    release: Text = Field(..., description="the release it was given for; no other counts")
-    expires: date = Field(..., description="last day (UTC) on which it counts")
-
-
-class SignoffPolicy(Model):
-    """Which sign-offs a release needs."""
-
-    required: Annotated[list[Name], Field(min_length=1)] = Field(
-        ..., description="the items that somebody must sign, by name"
-    )
 
 
 _WHAT: Final = (

@@ -30,6 +30,12 @@ def target_facts(pytestconfig: pytest.Config) -> TargetFacts:
 
 
 @pytest.fixture(scope="session")
+def config_asked(pytestconfig: pytest.Config) -> str:
+    """SHA-256 of what the file asks for, without its sign-offs."""
+    return pytestconfig.stash[KEY].loaded.asked_sha256
+
+
+@pytest.fixture(scope="session")
 def config_path(pytestconfig: pytest.Config) -> Path:
     """The file that the configuration comes from."""
     return pytestconfig.stash[KEY].loaded.path

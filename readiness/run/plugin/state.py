@@ -138,6 +138,7 @@ def begin(config: pytest.Config) -> State:
             environment=seen.environment,
             source=seen.origin,
             release=loaded.config.target.release,
+            image=loaded.config.target.image or "",
             fingerprint=fingerprint(loaded.config, seen.environment),
             note=loaded.config.target.note,
             links=loaded.config.links.model_dump(exclude_none=True),
