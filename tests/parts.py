@@ -19,7 +19,8 @@ CONTRIB = "pg_stat_statements,pgstattuple,amcheck"
 MONITORING = (
     "prometheus,promtool,alertmanager,postgres_exporter,node_exporter,blackbox_exporter,openssl"
 )
-OTHERS = "pgbackrest,pgbouncer,haproxy,nginx,pg_basebackup,timescaledb,squawk,meminfo,dockerfile,ssh-keygen"
+SERVERS = "pgbackrest,pgbouncer,haproxy,nginx,pg_basebackup,timescaledb"
+OTHERS = f"{SERVERS},squawk,meminfo,dockerfile,ssh-keygen"
 EVERY = f"{CONTRIB},{MONITORING},{OTHERS}"
 """All that can be hidden: a PostgreSQL and the Python packages are left."""
 SINGLE = tuple(EVERY.split(","))

@@ -34,6 +34,10 @@ SAMPLE = [
     "grant_by_hand",
     "signoff_has_expired",
     "slow_view",
+    "variable_empty",
+    "archive_runs_latest",
+    "render_without_health_path",
+    "hsts_is_missing",
 ]
 _BROKEN = {"fail", "error", "warn"}
 

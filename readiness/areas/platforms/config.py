@@ -245,6 +245,8 @@ class Config(tables.Config):
             for name, one in self.platforms.items()
             if isinstance(one, Host)
         }
+        if not filled:
+            return self
         return self.model_copy(update={"platforms": {**self.platforms, **filled}})
 
     @property
