@@ -61,8 +61,7 @@ def render(
         earlier: records of the same target, newest first, for what the last runs gave.
     """
     large = len(record.checks) > MANY_CHECKS
-    room = Room(_LONG_SOURCE, passed_source=_SHORT_SOURCE, passed_figures=1) if large else Room()
-    view = build(record, room, trends(record, earlier))
+    view = build(record, _room(len(record.checks)), trends(record, earlier))
     stream = _template().stream(
         v=view,
         annex=evidence == "full",
@@ -73,6 +72,13 @@ def render(
     )
     stream.enable_buffering(_BUFFERED_NODES)
     return stream
+
+
+def _room(checks: int) -> Room:
+    """The more checks, the fewer figures of each that passed; all are in the record."""
+    if checks > MANY_CHECKS:
+        return Room(_LONG_SOURCE, passed_source=_SHORT_SOURCE, passed_figures=1)
+    return Room(passed_source=120, passed_figures=4) if checks > MANY_CHECKS / 2 else Room()
 
 
 def _placed(found: Mapping[Course, Drill], view: View) -> _Drills:

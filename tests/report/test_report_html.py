@@ -386,6 +386,14 @@ def test_a_thousand_checks_fit_into_300_kilobytes() -> None:
     assert text.count(' id="suite-') == 990 + 10 + 100 + 10
 
 
+def test_two_hundred_checks_show_four_figures_of_each_that_passed() -> None:
+    figures = [make_measurement(n, None, name=f"figure {n}") for n in range(9)]
+    checks = [make_check(id=f"a.c{n}", measurements=figures) for n in range(200)]
+    text = "".join(html.render(make_record(checks)))
+    assert text.count("<li>figure ") == 4 * 200
+    assert "More figures in readiness.json." in text
+
+
 def test_a_thousand_checks_with_long_sources_and_many_figures_fit_too() -> None:
     figures = [
         make_measurement(41.2, None, name="rows"),
