@@ -49,15 +49,16 @@ _NOT_MIGRATED = ROLES | {"extension"}
     why="""Code that runs against another schema fails on a column that does not exist yet, or no
     longer. If the schema was changed by hand, the table of versions still claims that all is
     well, and tests pass in environments that are made from the migrations alone.""",
-    fix="""Pending:    alembic upgrade head  |  manage.py migrate  |  flyway migrate
-    Half done:  undo or finish what it left, then `flyway repair`, `migrate force VERSION`, or
-      delete its row from the table of versions
-    Unknown:    find the branch it came from, and merge it or undo it
-    Altered:    restore the file as it was applied; write the change as a new migration
-    Two heads:  alembic merge heads  |  manage.py makemigrations --merge
-    Objects differ: write a migration for a change made by hand and mark it as applied, or undo it;
-      objects that do not come from migrations: `ignore` in [databases.NAME.migrations]
-      objects that the migrations rely on: an SQL file, named in `base`""",
+    fix="""See what is applied, and what is not:
+      alembic current --verbose  |  manage.py showmigrations  |  flyway info
+    Pending: `alembic upgrade head`, `manage.py migrate`, `flyway migrate`
+    Half done: undo or finish what it left, then `flyway repair` or `migrate force VERSION`
+    Unknown: find the branch it came from, and merge it or undo it
+    Altered: restore the file as it was applied; write the change as a new migration
+    Two heads: `alembic merge heads`, `manage.py makemigrations --merge`
+    Objects differ: write a migration for a change made by hand and mark it as applied, or undo it
+    Objects that do not come from migrations: `ignore` in [databases.NAME.migrations]
+    Objects that the migrations rely on: an SQL file, named in `base`""",
 )
 def test_migrations_drift(
     database: Database, scratch_beside: ScratchBeside, evidence: Evidence
