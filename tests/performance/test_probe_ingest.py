@@ -284,3 +284,7 @@ def test_rows_left_by_the_cleanup_are_an_error(
     lazy = path.model_copy(update={"cleanup_sql": "delete from t where false"})
     with pytest.raises(CouldNotMeasure, match="100 rows of the probe are left"):
         write_rate(lazy, Service(name="app", url=application.url), rows=100)
+    wrong = path.model_copy(update={"cleanup_sql": "delete from nowhere"})
+    with pytest.raises(CouldNotMeasure, match="are left, as their cleanup failed") as caught:
+        write_rate(wrong, Service(name="app", url=application.url), rows=100)
+    assert caught.value.remedy == "run it by hand: delete from nowhere"

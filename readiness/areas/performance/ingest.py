@@ -295,7 +295,14 @@ def _cleaned_up(path: WritePath, before: int) -> Iterator[None]:
     finally:
         # Over a new connection: the old one may be broken.
         with connect(path.dsn, timeout_s=_CLEANUP_S) as connection:
-            fetch(connection, _marked(path.cleanup_sql))
+            try:
+                fetch(connection, _marked(path.cleanup_sql))
+            except CouldNotMeasure as error:
+                raise CouldNotMeasure(
+                    f"rows of the probe are left, as their cleanup failed: {error.message}",
+                    where=source_of(path.cleanup_sql),
+                    remedy=f"run it by hand: {path.cleanup_sql}",
+                ) from None
             left = _stored(connection, path) - before
         if left > 0:
             raise CouldNotMeasure(
