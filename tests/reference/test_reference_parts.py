@@ -36,8 +36,9 @@ from readiness.run import catalogue
 from readiness.servers.binaries import Binaries
 from readiness.servers.fleet.starting import Fleet
 from readiness.servers.processes import Daemon
-from readiness.servers.programs import WITHOUT
+from readiness.servers.programs import WITHOUT, AbsentError
 from readiness.servers.shop import Shop
+from tests.support.processes import skip
 
 PROGRAMS = Binaries(Path("/usr/lib/postgresql/18/bin"), "18.6", "local")
 DAY = date(2026, 11, 22)
@@ -119,8 +120,12 @@ def facts(folder: Path, absent: Collection[str], signed: Signed) -> Facts:
 @pytest.fixture(scope="module")
 def signed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signed]:
     made = make(tmp_path_factory.mktemp("signed"), "1.5.0")
-    yield made
-    made.stop()
+    try:
+        if made.keys is None:
+            skip(AbsentError("ssh-keygen is not here", remedy="apt-get install openssh-client"))
+        yield made
+    finally:
+        made.stop()
 
 
 @pytest.fixture
