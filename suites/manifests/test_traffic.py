@@ -134,7 +134,7 @@ def _said(figure: float) -> str:
     needs="on_kubernetes",
     why="""Without a policy that selects it, a pod accepts connections from every other pod of the
     cluster: whoever breaks into any of them reaches all.""",
-    fix="""Deny everything in the namespace, and let in what is needed, for each workload:
+    fix="""Deny all traffic in the namespace, and allow what each workload needs:
       apiVersion: networking.k8s.io/v1
       kind: NetworkPolicy
       metadata: {name: default-deny}

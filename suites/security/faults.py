@@ -58,7 +58,7 @@ def _serving(name: str, story: str, misses: Misses, path: str, body: str) -> Fau
 
 
 def _accepting(name: str, story: str, misses: Misses, **accepts: list[str]) -> Fault:
-    """A service that lets in more than it should."""
+    """A service that accepts credentials that it should refuse."""
     return broken_by(name, story, misses, lambda s: s.behave(accepts=accepts), needs=_EDGE)
 
 

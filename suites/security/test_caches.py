@@ -82,7 +82,7 @@ def test_cache_hits(site: Site, evidence: Evidence) -> None:
     title="A change is shown by every replica in the agreed time",
     failure_title="A replica still shows what was changed",
     why="""Every replica keeps its own copy in memory, besides the one that all share. A change
-    that only one of them is told of shows the old price to every third customer.""",
+    that reaches only one of them leaves the old price on the pages of all others.""",
     fix="""Let a change remove the page from all layers: the shared one first, then every replica's
 (a message that all receive: Redis PUBLISH, PostgreSQL NOTIFY), and end copies in memory soon:
     redis-cli publish invalidate KEY

@@ -1,4 +1,4 @@
-"""Who is let in: pages and jobs that need credentials."""
+"""Pages and jobs that need credentials."""
 
 from collections.abc import Sequence
 

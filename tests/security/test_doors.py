@@ -1,31 +1,18 @@
 """Pages and jobs that need credentials."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
 from readiness.model.secrets import Secret
-from tests.support.edges import Front, front, judged
+from tests.support.edges import Front, judged
 from tests.support.small_servers import Reply
 
 pytestmark = pytest.mark.contract
 
 TOKEN = "the-right-token"
 PATH = "/admin/x"
-
-
-@pytest.fixture(scope="module")
-def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    with front(tmp_path_factory.mktemp("edge")) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _as_before(edge: Front) -> Iterator[None]:
-    edge.behind.requests.clear()
-    yield
-    edge.behind.routes.clear()
 
 
 def door(

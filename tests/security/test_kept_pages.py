@@ -1,6 +1,6 @@
 """What shared caches keep: pages of one user, pages for all, and pages that have changed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -9,7 +9,7 @@ from readiness.lib.guardian import Guardian
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.evidence import Evidence
 from readiness.model.secrets import Secret
-from tests.support.edges import Front, front, judged
+from tests.support.edges import Front, judged
 from tests.support.monitored_service import misses, suite
 from tests.support.small_servers import Reply
 
@@ -17,19 +17,6 @@ pytestmark = pytest.mark.contract
 
 TOKEN = "the-right-token"
 PATH = "/admin/x"
-
-
-@pytest.fixture(scope="module")
-def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    with front(tmp_path_factory.mktemp("edge")) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _as_before(edge: Front) -> Iterator[None]:
-    edge.behind.requests.clear()
-    yield
-    edge.behind.routes.clear()
 
 
 def door(edge: Front, header: str = "authorization") -> Callable[[], Reply]:
@@ -163,3 +150,10 @@ def test_page_that_changes_by_itself_shows_nothing(edge: Front) -> None:
     edge.behind.routes.clear()
     with pytest.raises(NoData, match="answers 404, so that no change"):
         spread(edge, origin=edge.behind.url)
+
+
+def test_replica_whose_page_changes_by_itself_shows_nothing(edge: Front) -> None:
+    edge.behind.routes["/news/"] = lambda: Reply(str(len(edge.behind.requests)))
+    with pytest.raises(NoData, match="changes with every request") as caught:
+        spread(edge, replicas=[edge.behind.url])
+    assert caught.value.where == f"{edge.behind.url}/news/"

@@ -1,27 +1,12 @@
 """Limits of requests and bodies are measured, with as few requests as that needs."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from readiness.model.errors import NoData
-from tests.support.edges import Front, front, judged
+from tests.support.edges import Front, judged
 from tests.support.small_servers import Reply
 
 pytestmark = pytest.mark.contract
-
-
-@pytest.fixture(scope="module")
-def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    with front(tmp_path_factory.mktemp("edge")) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _as_before(edge: Front) -> Iterator[None]:
-    edge.behind.requests.clear()
-    yield
-    edge.behind.routes.clear()
 
 
 def rate(edge: Front, path: str = "/limited", **keys: object) -> str:

@@ -1,6 +1,6 @@
 """What a site shows to everybody, seen through a real nginx before a small server."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,28 +11,13 @@ from readiness.fixtures.once import Once
 from readiness.model.errors import NoData, Unreachable
 from readiness.model.evidence import NotApplicable
 from readiness.model.secrets import Secret
-from tests.support.edges import Front, front, judged
+from tests.support.edges import Front, judged
 from tests.support.small_servers import Reply
 
 pytestmark = pytest.mark.contract
 
 VISITED = ("https_redirect", "hsts", "headers", "csp", "exposed_files", "diagnostics", "cookies")
 HTML = "text/html"
-
-
-@pytest.fixture(scope="module")
-def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    with front(tmp_path_factory.mktemp("edge")) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _as_before(edge: Front) -> Iterator[None]:
-    edge.behind.requests.clear()
-    otherwise = edge.behind.otherwise
-    yield
-    edge.behind.routes.clear()
-    edge.behind.otherwise = otherwise
 
 
 def see(check: str, site: Site) -> str:

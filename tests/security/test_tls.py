@@ -3,7 +3,6 @@
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from readiness.areas.security.config import Site
 from readiness.areas.security.probes import tls
 from readiness.model.errors import CouldNotMeasure, NoData, TookTooLong, Unreachable
 from readiness.servers import programs
-from tests.support.edges import Front, front, judged
+from tests.support.edges import Front, judged
 from tests.support.processes import needed
 from tests.support.small_servers import Line, in_time, raw_server
 
@@ -20,12 +19,6 @@ pytestmark = pytest.mark.contract
 
 OLD = "ssl_protocols TLSv1 TLSv1.1 TLSv1.2; ssl_ciphers DEFAULT@SECLEVEL=0;"
 MODERN = "ssl_protocols TLSv1.2 TLSv1.3;"
-
-
-@pytest.fixture(scope="module")
-def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    with front(tmp_path_factory.mktemp("edge")) as running:
-        yield running
 
 
 def hears(line: Line) -> None:

@@ -92,14 +92,13 @@ _FOR_USERS: Final = re.compile(
     r"_(?:URL|URI)|NEXTAUTH_URL"
 )
 
-# Each of these was some product's default, or is among the first that anybody tries.
-
 
 def _known() -> frozenset[str]:
     text = resources.files(__package__).joinpath("known_words.txt").read_text(encoding="utf-8")
     return frozenset(line for line in text.split("\n") if line and not line.startswith("#"))
 
 
+# Each of these was some product's default, or is among the first that anybody tries.
 _KNOWN: Final = _known()
 _LEET: Final = str.maketrans("01345$@7!", "oleasSati".lower())
 _PART: Final = re.compile(r"[a-z0-9$@!]+")

@@ -426,7 +426,7 @@ class IngressTls(Part):
 
 
 class IngressSpec(Part):
-    """What an Ingress lets in."""
+    """Which hosts and paths an Ingress serves, and with which certificates."""
 
     ingress_class_name: str | None = None
     default_backend: Backend | None = None

@@ -38,10 +38,10 @@ class Attempt:
 
     @property
     def opened(self) -> bool:
-        """Whether it was let in.
+        """Whether the path answered with success.
 
         Raises:
-            NoData: it was neither let in nor refused.
+            NoData: the answer is neither a success nor a refusal.
         """
         if self.answer.status in SUCCESSES:
             return True

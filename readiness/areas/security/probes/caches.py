@@ -92,12 +92,14 @@ def spread(site: Site, cached: Cached, change: Change, undo: Undo) -> Spread:
         pages = {replica: f"{replica}{cached.path}" for replica in change.replicas}
         before = body(origin)
         old = {replica: body(url) for replica, url in pages.items()}
-        if body(origin) != before:
-            raise NoData(
-                "changes with every request, so that a change of it cannot be seen",
-                where=origin,
-                remedy=f"choose another page for [{cached.place}]: no time, token or number in it",
-            )
+        for url, first in {origin: before, **{pages[r]: old[r] for r in pages}}.items():
+            if body(url) != first:
+                raise NoData(
+                    "changes with every request, so that a change of it cannot be seen",
+                    where=url,
+                    remedy=f"choose another page for [{cached.place}]: no time, token or number"
+                    " in it",
+                )
         token = undo.run(change.undo)
         try:
             _command(change.command, change, cached)
