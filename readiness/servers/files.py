@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from readiness.model.errors import ReferenceSystemError
+
 Document = dict[str, Any]
 """A configuration file; its shape depends on the program that reads it."""
 CACHE: Final = "READINESS_CACHE"
@@ -30,6 +32,18 @@ def write_whole(path: Path, content: bytes) -> None:
     partial = path.with_name(f"{path.name}.partial")
     partial.write_bytes(content)
     partial.replace(path)
+
+
+def replace_in(path: Path, old: str, new: str, *, count: int = -1) -> None:
+    """Replace a text in a file, everywhere or the first `count` times.
+
+    Raises:
+        ReferenceSystemError: the file does not contain it.
+    """
+    text = path.read_text(encoding="utf-8")
+    if old not in text:
+        raise ReferenceSystemError(f"{old!r} is not in the file", where=path.name)
+    write_whole(path, text.replace(old, new, count).encode())
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ from readiness import Evidence, check
 from readiness.areas.manifests import compose, dockerfile
 from readiness.areas.manifests.config import Manifests
 from readiness.areas.manifests.judging import judge_none
+from readiness.lib.patterns import matching
 from readiness.model.errors import CouldNotMeasure
 
 
@@ -66,7 +67,7 @@ def test_compose(manifests: Manifests, evidence: Evidence) -> None:
 def test_dockerfile(manifests: Manifests, evidence: Evidence) -> None:
     """Of the stages that the image consists of; Kubernetes does not use HEALTHCHECK."""
     found = []
-    for path in dockerfile.matching(manifests.dockerfiles):
+    for path in matching(manifests.dockerfiles, "`dockerfiles` in [manifests]", most=200):
         with evidence.attempt():
             found.append(dockerfile.read(path))
     if not found:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from glob import glob
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +18,6 @@ from readiness.model.errors import CouldNotMeasure, NoData
 _PACKAGE: Final = "dockerfile"
 _INSTALL: Final = "pip install 'readiness[manifests]'"
 _LARGEST: Final = 1024 * 1024
-_MOST: Final = 200
 _SCRATCH: Final = "scratch"
 _ROOT: Final = {"0", "root"}
 # Images whose user is not root, as their makers say: the tag says so, or all of them.
@@ -103,26 +101,6 @@ class Dockerfile:
         """The instructions whose layers are in the image."""
         for stage in reversed(self.chain):
             yield from stage.instructions
-
-
-def matching(patterns: Sequence[str]) -> list[Path]:
-    """The files that the patterns match.
-
-    Raises:
-        NoData: a pattern matches no file, or over 200 match.
-    """
-    found: dict[Path, None] = {}
-    for pattern in patterns:
-        paths = [Path(name) for name in sorted(glob(pattern, recursive=True))]  # noqa: PTH207
-        files = [path for path in paths if path.is_file()]
-        if not files:
-            raise NoData(
-                "the pattern matches no file", where=pattern, remedy="correct `dockerfiles`"
-            )
-        found |= dict.fromkeys(files)
-    if len(found) > _MOST:
-        raise NoData(f"{len(found)} files match, and at most {_MOST} are read", where=patterns[0])
-    return list(found)
 
 
 def read(path: Path) -> Dockerfile:

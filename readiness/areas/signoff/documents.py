@@ -4,13 +4,13 @@ import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from glob import glob
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
 from readiness.lib import proof
 from readiness.lib.http import Session
+from readiness.lib.patterns import matching
 from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure, NoData
 
@@ -72,7 +72,8 @@ def lag_s(document: Path, describes: Sequence[str]) -> float:
         NoData: a pattern matches nothing, or the history is shallow.
         CouldNotMeasure: git fails.
     """
-    return max(0.0, _changed(_matching(describes)) - _changed([document]))
+    described = matching(describes, "`describes` in readiness.toml")
+    return max(0.0, _changed(described) - _changed([document]))
 
 
 def _links(text: str) -> Iterator[str]:
@@ -91,19 +92,6 @@ def _dead(link: str, folder: Path, session: Session) -> str:
     except CouldNotMeasure as error:
         # To whoever follows it at night, a link without an answer is a dead one.
         return f"{link}: {error.message}"
-
-
-def _matching(patterns: Sequence[str]) -> list[Path]:
-    found: list[Path] = []
-    for pattern in patterns:
-        paths = [Path(name) for name in sorted(glob(pattern, recursive=True))]  # noqa: PTH207
-        files = [path for path in paths if path.is_file()]
-        if not files:
-            raise NoData(
-                "matches no file", where=pattern, remedy="correct `describes` in readiness.toml"
-            )
-        found += files
-    return found
 
 
 def _changed(files: Sequence[Path]) -> float:

@@ -1,6 +1,5 @@
-"""Reads the files of manifests that patterns match; each file once, until it changes."""
+"""Reads files of manifests, each once, until it changes."""
 
-import glob
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -8,35 +7,10 @@ from typing import Final
 
 from readiness.lib.kubernetes.inventory import Document, documents
 from readiness.lib.text import clean
-from readiness.model.errors import CouldNotMeasure, NoData
+from readiness.model.errors import CouldNotMeasure
 
 _LARGEST: Final = 16 * 1024 * 1024
-_MOST: Final = 1000
-_KEPT: Final = 2 * _MOST
-
-
-def matching(patterns: Sequence[str]) -> list[Path]:
-    """The files that the patterns match; `**` matches folders.
-
-    Raises:
-        NoData: a pattern matches no file.
-        CouldNotMeasure: over 1000 files match.
-    """
-    found: dict[Path, None] = {}
-    for pattern in patterns:
-        # Path.glob accepts no absolute pattern.
-        names = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
-        paths = [path for path in map(Path, names) if path.is_file()]
-        if not paths:
-            raise NoData("the pattern matches no file", where=pattern, remedy="correct `manifests`")
-        found |= dict.fromkeys(paths)
-    if len(found) > _MOST:
-        raise CouldNotMeasure(
-            f"{len(found)} files match, and at most {_MOST} are read",
-            where=", ".join(patterns),
-            remedy="narrow `manifests` to the files of the workload",
-        )
-    return list(found)
+_KEPT: Final = 2000
 
 
 def documents_in(path: Path) -> Sequence[Document]:

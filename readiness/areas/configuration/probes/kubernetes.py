@@ -32,8 +32,8 @@ from readiness.areas.configuration.probes.kubernetes_objects import (
     Workload,
 )
 from readiness.lib.guardian import Guardian
-from readiness.lib.kubernetes.files import matching
 from readiness.lib.kubernetes.kubectl import Kubectl
+from readiness.lib.patterns import matching
 from readiness.lib.text import clean, listed
 from readiness.lib.yaml_reader import BrokenYaml, Scalars, read_all
 from readiness.model.errors import NoData
@@ -87,7 +87,7 @@ def of_manifests(declared: Declared, settings: Secrets) -> Place:
     where = ", ".join(patterns)
     found: list[Mapping[str, object]] = []
     broken: list[str] = []
-    for path in matching(patterns):
+    for path in matching(patterns, "`manifests`"):
         try:
             found += _objects(path)
         except NoData as error:  # another file may have what is asked for

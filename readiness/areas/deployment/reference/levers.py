@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from readiness.model.errors import ReferenceSystemError
-from readiness.servers.files import kept, quoted, write_whole
+from readiness.servers.files import kept, quoted, replace_in, write_whole
 from readiness.servers.fleet.behaviour import Behaviour
 from readiness.servers.fleet.releases import CONFIGURATIONS, NEW, OLD
 from readiness.servers.fleet.starting import Fleet
@@ -132,14 +132,7 @@ class ReleaseLevers:
         Raises:
             ReferenceSystemError: the file does not contain the text.
         """
-
-        def edit(path: Path) -> None:
-            text = path.read_text(encoding="utf-8")
-            if old not in text:
-                raise ReferenceSystemError(f"{old!r} is not in the file", where=name)
-            write_whole(path, text.replace(old, new).encode())
-
-        return self.change_release_file(name, edit)
+        return self.change_release_file(name, lambda path: replace_in(path, old, new))
 
     def age_release_file(self, name: str, by: timedelta) -> AbstractContextManager[None]:
         """Make one of the files older, or younger by a negative time."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from readiness.areas.manifests.config import Manifests
 from readiness.areas.manifests.workloads import Agreed, Named, Side
-from readiness.lib.kubernetes.files import documents_in, matching
+from readiness.lib.kubernetes.files import documents_in
 from readiness.lib.kubernetes.inventory import (
     Broken,
     Document,
@@ -16,6 +16,7 @@ from readiness.lib.kubernetes.inventory import (
 )
 from readiness.lib.kubernetes.kubectl import Cluster, Kubectl
 from readiness.lib.kubernetes.parts import Object
+from readiness.lib.patterns import matching
 from readiness.model.errors import CouldNotMeasure, NoData
 
 _HOUR_S: Final = 3600
@@ -53,7 +54,7 @@ def sides_of_files(manifests: Manifests, agreed: Sequence[Agreed] = ()) -> list[
     live: list[Document] = []
     lost: list[CouldNotMeasure] = []
     covered: set[Named] = set()
-    for path in matching(manifests.kubernetes):
+    for path in matching(manifests.kubernetes, "`kubernetes` in [manifests]"):
         try:
             found = documents_in(path)
             for document in found:

@@ -7,8 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from readiness.model.errors import ReferenceSystemError
-from readiness.servers.files import kept, quoted, write_whole
+from readiness.servers.files import kept, quoted, replace_in
 from readiness.servers.programs import refused
 
 FOLDER: Final = "manifests"
@@ -67,11 +66,8 @@ class ManifestLevers:
             ReferenceSystemError: the text is not there.
         """
         path = self._files / name
-        text = path.read_text(encoding="utf-8")
-        if old not in text:
-            raise ReferenceSystemError(f"the text {old!r} to replace was not found", where=name)
         with kept(path):
-            write_whole(path, text.replace(old, new, 1).encode())
+            replace_in(path, old, new, count=1)
             yield
 
     @contextlib.contextmanager

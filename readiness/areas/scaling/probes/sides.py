@@ -8,9 +8,10 @@ from typing import Final
 
 from readiness.areas.scaling.config import Scaling
 from readiness.areas.scaling.kubernetes.view import View, view
-from readiness.lib.kubernetes.files import documents_in, matching
+from readiness.lib.kubernetes.files import documents_in
 from readiness.lib.kubernetes.inventory import Document, Inventory, read
 from readiness.lib.kubernetes.kubectl import Cluster, Kubectl
+from readiness.lib.patterns import matching
 from readiness.model.errors import CouldNotMeasure, NoData
 
 # In the namespace of the workload; with the version, since v1 does not show the state.
@@ -76,7 +77,7 @@ def written(patterns: Sequence[str], live_max_age_h: float) -> Written:
         CouldNotMeasure: a file cannot be read, is too large, or too old.
     """
     found: list[Document] = []
-    for path in matching(patterns):
+    for path in matching(patterns, "`manifests`"):
         inside = documents_in(path)
         if any(document.is_live for document in inside):
             _refuse_old(path, live_max_age_h)

@@ -6,8 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from readiness.model.errors import ReferenceSystemError
-from readiness.servers.files import kept, quoted, write_whole
+from readiness.servers.files import kept, quoted, replace_in
 from readiness.servers.fleet.autoscaler import MOST
 from readiness.servers.fleet.starting import COUNT, Fleet
 
@@ -106,9 +105,6 @@ class ScalingLevers:
             ReferenceSystemError: the text is not there.
         """
         path = self._manifests / name
-        text = path.read_text(encoding="utf-8")
-        if old not in text:
-            raise ReferenceSystemError(f"the text {old!r} to replace was not found", where=name)
         with kept(path):
-            write_whole(path, text.replace(old, new, 1).encode())
+            replace_in(path, old, new, count=1)
             yield

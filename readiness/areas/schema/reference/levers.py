@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from readiness.lib.migrations.files import flyway_checksum
-from readiness.model.errors import ReferenceSystemError
 from readiness.model.fault import Fault, broken_by
-from readiness.servers.files import kept, write_whole
+from readiness.servers.files import kept, replace_in, write_whole
 
 _Misses = Mapping[str, Iterable[str]]
 _TABLE: Final = 'table = "public.schema_migrations"'
@@ -52,12 +51,8 @@ class SchemaLevers:
     @contextlib.contextmanager
     def edit_migration(self, name: str, old: str, new: str) -> Iterator[None]:
         """Replace a text in one of the migrations."""
-        path = self._migrations / name
-        text = path.read_text(encoding="utf-8")
-        if old not in text:
-            raise ReferenceSystemError(f"the file does not contain {old!r}", where=name)
         with kept(self._migrations):
-            write_whole(path, text.replace(old, new).encode())
+            replace_in(self._migrations / name, old, new)
             yield
 
     @contextlib.contextmanager

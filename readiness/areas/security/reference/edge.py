@@ -13,7 +13,7 @@ from readiness.areas.security.reference.target import CA_FILE, OLD_NEWS, Front
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReferenceSystemError
 from readiness.servers import programs
-from readiness.servers.files import kept, write_whole
+from readiness.servers.files import kept, replace_in
 from readiness.servers.levers import Lever
 from readiness.servers.processes import Daemon, free_port
 
@@ -135,12 +135,8 @@ class EdgeLevers:
         """
         edge = self._its_edge()
         with self._changed(edge):
-            text = edge.config.read_text(encoding="utf-8")
             for old, new in changes:
-                if old not in text:
-                    raise ReferenceSystemError(f"{old!r} is not in the file", where=_CONFIG)
-                text = text.replace(old, new)
-            write_whole(edge.config, text.encode())
+                replace_in(edge.config, old, new)
             edge.daemon.start()
             yield
 
