@@ -5,11 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
+from readiness.areas.performance import soak
 from readiness.areas.performance.config import Load, Soak
 from readiness.areas.performance.load import Asked, Loaded
 from readiness.areas.performance.soak import Grown, Soaked, grown, soaked
 from readiness.config.models import Config
-from readiness.model.errors import CouldNotMeasure, NoData
+from readiness.model.errors import CouldNotMeasure, NoData, Unreachable
 from readiness.model.evidence import CheckFailed, Evidence, Outcome
 from suites.performance import test_soak as suite
 from tests.support.small_servers import Reply, SmallServer
@@ -63,6 +64,15 @@ def test_what_shows_nothing_is_an_error(moments: list[tuple[float, float]], says
 
 
 @pytest.mark.contract
+@pytest.mark.parametrize("lost", [40, 200])
+def test_what_is_not_seen_for_a_while_is_an_error(lost: int) -> None:
+    seen = [(float(n), [1.0]) for n in range(240 - lost)]
+    gone = [(float(n), Unreachable("metrics are away")) for n in range(240 - lost, 240)]
+    with pytest.raises(Unreachable, match="metrics are away"):
+        soak._require_whole([*seen, *gone])
+    soak._require_whole([*seen, *seen[:5]])
+
+
 def test_a_metric_that_is_not_there_is_noticed_before_the_load() -> None:
     with SmallServer(
         {"/metrics": Reply("other 1\n", content_type="text/plain; version=0.0.4")}
