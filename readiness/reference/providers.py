@@ -43,13 +43,27 @@ _COUNTERS: Final = ("pg_stat", "pg_stat_tmp")
 _SOURCES: Final = (backups, database, postgres)
 
 
+def wanted_provider(choice: str | None) -> str | None:
+    """The only provider to try: `choice`, else READINESS_PROVIDER; None for all in `ORDER`.
+
+    Raises:
+        ReferenceSystemError: there is no such provider.
+    """
+    choice = choice or os.environ.get(CHOICE) or None
+    if choice not in (None, *ORDER):
+        raise ReferenceSystemError(
+            f"unknown provider {choice!r}", remedy=f"use one of: {', '.join(ORDER)}"
+        )
+    return choice
+
+
 def start_server(
     choice: str | None, folder: Path, guardian: Guardian, local: Mapping[str, str] | None = None
 ) -> tuple[str, Server, dict[str, str]]:
     """Start PostgreSQL with the first provider that can.
 
     Args:
-        choice: the only provider to try; default: READINESS_PROVIDER, then all in `ORDER`.
+        choice: the only provider to try, of `ORDER`; None for all.
         folder: where its data goes.
         guardian: stops it when this process dies.
         local: additional settings for the provider `local`.
@@ -60,11 +74,6 @@ def start_server(
     Raises:
         ReferenceSystemError: no provider can start it; with the reasons.
     """
-    choice = choice or os.environ.get(CHOICE) or None
-    if choice not in (None, *ORDER):
-        raise ReferenceSystemError(
-            f"unknown provider {choice!r}", remedy=f"use one of: {', '.join(ORDER)}"
-        )
     reasons: dict[str, str] = {}
     for name in (choice,) if choice else ORDER:
         try:

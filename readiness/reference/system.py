@@ -10,6 +10,7 @@ from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReferenceSystemError
 from readiness.reference.levers import Levers
 from readiness.reference.parts import coverage
+from readiness.reference.providers import wanted_provider
 from readiness.reference.running import Running
 from readiness.reference.service.settings import RELEASES
 from readiness.reference.starting import CONFIG, ENVIRONMENT, STARTABLE, Progress, Starter
@@ -66,8 +67,8 @@ class ReferenceSystem:
             progress: called with a short text at each step.
 
         Raises:
-            ReferenceSystemError: PostgreSQL or the service did not start, or a part or release
-                is unknown.
+            ReferenceSystemError: PostgreSQL or the service did not start, or a part, release
+                or provider is unknown.
         """
         if unknown := sorted(set(parts) - STARTABLE):
             raise ReferenceSystemError(
@@ -79,6 +80,7 @@ class ReferenceSystem:
                 f"unknown release {version!r}",
                 remedy=f"use one of: {', '.join(RELEASES)}",
             )
+        provider = wanted_provider(provider)
         guardian = Guardian()
         try:
             folder = Path(tempfile.mkdtemp(prefix="readiness-reference-"))

@@ -152,10 +152,10 @@ class Daemon:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.pid_file.write_text(str(self.process.pid))
         try:
+            self.pid_file.write_text(str(self.process.pid))
             self._token = self.guardian.kill(self.process.pid, self.ended_by)
-        except ReadinessError:  # we are being stopped
+        except (OSError, ReadinessError):  # we are being stopped: no folder, or no guardian
             self.signal(signal.SIGKILL)
             self.process.wait(_STOP_TIMEOUT_S)
             raise
