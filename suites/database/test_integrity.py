@@ -114,8 +114,9 @@ To win time, continue with the negative numbers:
 def test_sequence_exhaustion(database: Database, evidence: Evidence) -> None:
     """By the sequence's own end or the type of its columns, whichever comes first.
 
-    A column is fed by a sequence that it owns, or that its default names. What references it must
-    hold the same numbers.
+    A column is fed by a sequence that it owns, or that its default names; a primary key without
+    either by the one that is called after its table, as Hibernate and JPA do. What references it
+    must hold the same numbers.
     """
     found = integrity.sequences(database)
     measured = Measurement(

@@ -173,12 +173,32 @@ def _must_have_read(found: list[Relation], read: list[Relation], most_bytes: int
         )
 
 
+# Hibernate, JPA and others ask a sequence themselves: only its name says whose it is. For
+# `hibernate_sequence` these are all tables beside it.
+_FEEDS_OR_NAMED: Final = f"""
+  with certain as materialized ({FEEDS}),
+  keys as materialized (
+    select t.oid as relation, a.attnum as number, t.relnamespace, u.name
+    from pg_index i
+    join pg_class t on t.oid = i.indrelid and not t.relispartition
+    join pg_attribute a on a.attrelid = t.oid and a.attnum = i.indkey[0]
+    cross join lateral (
+      select t.relname || '_seq' as name
+      union select t.relname || '_id_seq' union select t.relname || '_' || a.attname || '_seq'
+      union select 'hibernate_sequence') u
+    where i.indisprimary and i.indnkeyatts = 1 and not a.atthasdef and a.attidentity = ''
+      and a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype))
+  select sequence, relation, number, owned, '' as how from certain
+  union all
+  select s.oid, k.relation, k.number, false, ' (by its name)'
+  from pg_class s join keys k on k.relnamespace = s.relnamespace and k.name = s.relname
+  where s.relkind = 'S' and not exists (select from certain c where c.sequence = s.oid)"""  # noqa: S608
 # What a sequence may reach is also bounded by the columns that it feeds, the narrowest first. One
 # that cycles never ends, unless its column does before.
 _SEQUENCES: Final = f"""
-with feeds as ({FEEDS}),
+with feeds as ({_FEEDS_OR_NAMED}),
 fed as (
-  select distinct on (f.sequence) f.sequence,
+  select distinct on (f.sequence) f.sequence, f.how,
          f.relation::regclass::text || '.' || quote_ident(a.attname) as feeds,
          b.oid::regtype::text as type,
          case b.oid when 'smallint'::regtype then 32767
@@ -190,7 +210,7 @@ fed as (
 select c.oid::bigint, format('%I.%I', n.nspname, c.relname),
        has_sequence_privilege(c.oid, 'select,usage') and has_schema_privilege(n.oid, 'usage'),
        s.seqincrement > 0, s.seqmin, s.seqmax, fed.most,
-       coalesce(fed.feeds || ' ' || fed.type, 'nothing')
+       coalesce(fed.feeds || ' ' || fed.type || fed.how, 'nothing')
 from pg_sequence s
 join pg_class c on c.oid = s.seqrelid
 join pg_namespace n on n.oid = c.relnamespace
@@ -200,7 +220,7 @@ where not (s.seqcycle and coalesce(case when s.seqincrement > 0 then s.seqmax <=
   and c.relpersistence <> 't' and {NOT_OURS}
 order by 2"""  # noqa: S608 - constants
 _FED: Final = f"""
-with feeds as ({FEEDS})
+with feeds as ({_FEEDS_OR_NAMED})
 select f.relation::bigint, f.number::int, f.sequence::bigint
 from feeds f join pg_sequence s on s.seqrelid = f.sequence and s.seqincrement > 0"""  # noqa: S608
 # Columns of integer types that reference another one, in all foreign keys. If materialized,
