@@ -136,6 +136,15 @@ view_reaches_around = sql_fault(
     "alter view shop.note_texts owner to shop_owner; grant select on shop.note_texts to shop_app",
     undo="drop view shop.note_texts",
 )
+table_without_row_security = sql_fault(
+    "table_without_row_security",
+    "A migration added a table with the depot's column and forgot its row security.",
+    _CHANGED | {_SECURITY: {"forgotten"}},
+    do="create table shop.pallets (pallet_id bigint primary key,"
+    " depot text not null); alter table shop.pallets owner to shop_owner;"
+    " grant select on shop.pallets to shop_app, shop_monitor",
+    undo="drop table shop.pallets",
+)
 function_led_astray = sql_fault(
     "function_led_astray",
     "A SECURITY DEFINER function finds its tables by the search_path of its caller.",

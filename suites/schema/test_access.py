@@ -6,7 +6,7 @@ from contextlib import suppress
 from readiness import Evidence, Measurement, at_least, check, equal_to
 from readiness.areas.schema.config import Database, DatabaseSchema, Tenancy
 from readiness.areas.schema.probes.access import Guard, guards, led_astray, powers
-from readiness.areas.schema.probes.bypass import Bypass, bypasses
+from readiness.areas.schema.probes.bypass import Bypass, bypasses, forgotten
 from readiness.areas.schema.probes.tenants import Reach, Sight, reaches, sights, writings
 from readiness.lib.postgres import connect
 from readiness.lib.text import listed
@@ -20,7 +20,15 @@ from readiness.model.errors import NoData
     each="database",
     needs="schema.protects_rows",
     severity="blocker",
-    judgements=("enabled", "policies-off", "others-seen", "own-seen", "no-tenant", "bypassed"),
+    judgements=(
+        "enabled",
+        "policies-off",
+        "others-seen",
+        "own-seen",
+        "no-tenant",
+        "bypassed",
+        "forgotten",
+    ),
     why="""Policies of a table whose row level security is off protect nothing, and no error says
     so. Or every flag is right and a policy allows everything, or a view reads the table as its
     owner, to whom policies do not apply: customers then see each other's data.""",
@@ -42,6 +50,7 @@ from readiness.model.errors import NoData
       revoke select on VIEW from APP, public;
     A function does, likewise: alter function FUNCTION security invoker;
     A partition does:        revoke all on PARTITION from APP;      # it uses the table above it
+    A table of a later migration has no row security: as above; then declare it under `tenancy`
     Meant for all tenants:   list it in `shared` of [databases.NAME.schema]""",
 )
 def test_row_security(database: Database, evidence: Evidence) -> None:
@@ -58,6 +67,8 @@ def test_row_security(database: Database, evidence: Evidence) -> None:
                 _judge_sight(sight, table, evidence)
     with evidence.attempt():
         _judge_bypasses(database, schema, evidence)
+    with evidence.attempt():
+        _judge_forgotten(database, schema, evidence)
 
 
 @check(
@@ -304,11 +315,39 @@ def _judge_bypasses(database: Database, schema: DatabaseSchema, evidence: Eviden
     )
 
 
-def _around(database: Database, schema: DatabaseSchema) -> list[Bypass] | None:
-    """What reaches around row security and was not declared; None if no application is known."""
+def _judge_forgotten(database: Database, schema: DatabaseSchema, evidence: Evidence) -> None:
+    roles = _roles(schema)
+    if not roles or not schema.tenancy:
+        return
+    columns = {table: tenancy.column for table, tenancy in schema.tenancy.items()}
+    with connect(database.dsn, timeout_s=database.timeout_s) as connection:
+        found = forgotten(connection, columns, roles)
+    known = {*schema.tenancy, *(schema.row_security or ()), *schema.shared}
+    open_to_all = [table for table in found if table not in known]
+    evidence.judge(
+        "forgotten",
+        Measurement(
+            "tables with the tenant's column and without row security",
+            len(open_to_all),
+            "count",
+            "pg_attribute, pg_class",
+        ),
+        equal_to(0),
+        listed(open_to_all),
+        says=f"{len(open_to_all)} tables with the tenant's column have no row level security",
+    )
+
+
+def _roles(schema: DatabaseSchema) -> set[str]:
+    """The roles that the application connects as."""
     logins = [dsn for one in schema.tenancy.values() for dsn in (one.logins or {}).values()]
     logins += [schema.app_dsn] if schema.app_dsn else []
-    roles = {str(login.words.get("user") or "") for login in logins}
+    return {str(login.words.get("user") or "") for login in logins}
+
+
+def _around(database: Database, schema: DatabaseSchema) -> list[Bypass] | None:
+    """What reaches around row security and was not declared; None if no application is known."""
+    roles = _roles(schema)
     if not roles:
         return None
     known = {*schema.tenancy, *schema.shared}

@@ -334,6 +334,7 @@ def missed_reach(schema: Dsn, application: Dsn) -> str:
 _VIEW = (
     "create view s.all_notes as select {} from s.notes {}; grant select on s.all_notes to public"
 )
+_LATER = "create table s.later (id int, tenant text); grant select on s.later to public"
 _FUNCTION = """create function s.notes_of() returns {} language sql security definer
     set search_path = s as $$ select {} $$"""
 
@@ -384,6 +385,11 @@ _FUNCTION = """create function s.notes_of() returns {} language sql security def
             "s.notes_of() reads s.notes as ",
         ),
         (_FUNCTION.format("jsonb", "to_jsonb(count(*)) from notes"), ""),
+        (_LATER, "1 tables with the tenant's column have no row level security"),
+        (_LATER.replace("s.later", "s.declared"), ""),
+        (_LATER.replace("tenant text", "tenant int"), ""),
+        (_LATER.replace("to public", "to pg_monitor"), ""),
+        (f"{_LATER}; alter table s.later enable row level security", ""),
     ],
 )
 def test_what_reaches_around_row_security(
@@ -628,6 +634,12 @@ _ACCESS_FIXES = {
         insert into s.part select 100 + id, tenant, t from s.notes""",
         ("revoke all on PARTITION",),
         {"PARTITION": "s.part", "APP": "public"},
+    ),
+    "a later table": (
+        "row-security",
+        _LATER,
+        ("create policy", "alter table TABLE enable"),
+        {"APP": "public", **_OWN_TENANT, "TABLE": "s.later"},
     ),
     "writes for others": (
         "row-security-writes",

@@ -72,7 +72,7 @@ class DatabaseSchema(Model):
     )
     shared: list[Text] = Field(
         default=[],
-        description="views and functions that may show rows of all tenants: `shop.totals`",
+        description="views, functions and tables that may show rows of all tenants: `shop.totals`",
     )
     app_dsn: Dsn | None = Field(None, description="the role that the application connects as")
     timeout_s: Positive = Field(

@@ -1,12 +1,13 @@
 """Views and functions that read protected tables as a role to which their policies do not apply."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from readiness.areas.schema.probes.rows import text_of
 from readiness.lib.postgres import Connection, fetch
 from readiness.lib.postgres.session import OF_THE_APPLICATION
+from readiness.lib.text import clean
 
 _PROTECTED: Final = """
     protected as (
@@ -85,6 +86,25 @@ where not c.relrowsecurity
     and exists (select from application r where has_any_column_privilege(r.oid, c.oid, 'SELECT')
         and has_schema_privilege(r.oid, c.relnamespace, 'USAGE'))
 group by c.oid, n.nspname, c.relname order by 1"""  # noqa: S608 - constants
+# A table of a later migration that has the tenant's column of a declared one, and its type.
+_FORGOTTEN: Final = f"""
+with application as (select oid from pg_roles where rolname = any(%(roles)s)),
+whose as (
+    select distinct c.relnamespace, a.attname, a.atttypid
+    from unnest(%(tables)s::text[], %(columns)s::text[]) d(name, tenant)
+        join pg_class c on c.oid = to_regclass(d.name)
+        join pg_attribute a on a.attrelid = c.oid and a.attname = d.tenant
+)
+select n.nspname || '.' || c.relname
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    join pg_attribute a on a.attrelid = c.oid and not a.attisdropped
+    join whose w using (relnamespace, attname, atttypid)
+where {OF_THE_APPLICATION} and c.relkind in ('r', 'p') and not c.relrowsecurity
+    and not exists (select from pg_inherits i where i.inhrelid = c.oid)
+    and exists (select from application r where has_schema_privilege(r.oid, n.oid, 'USAGE')
+        and (has_any_column_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE')
+            or has_table_privilege(r.oid, c.oid, 'DELETE')))
+order by 1"""  # noqa: S608 - constants
 # A body that asks for nothing of its caller. Without arguments it returns the same to all; with
 # them, or where it writes, it may do what it is meant to, and the caller chooses whose rows.
 _FUNCTIONS: Final = f"""
@@ -141,6 +161,24 @@ class Bypass:
         if not self.role:
             return f"{self.name} is a part of {self.reads}, and has no row security of its own"
         return f"{self.name} reads {self.reads} as {self.role}, whom no policy binds"
+
+
+def forgotten(
+    connection: Connection, columns: Mapping[str, str], roles: Collection[str]
+) -> list[str]:
+    """Tables that have the tenant's column of a table beside them, and no row security.
+
+    Args:
+        connection: the database's.
+        columns: tables shared by tenants, as SQL needs them, each with its tenant's column.
+        roles: those of the application; a table that none of them may use is left out.
+    """
+    asked = {
+        "tables": [text_of(connection, table) for table in columns],
+        "columns": [*columns.values()],
+        "roles": [*roles],
+    }
+    return [clean(name) for (name,) in fetch(connection, _FORGOTTEN, asked)]
 
 
 def bypasses(
