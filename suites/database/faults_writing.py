@@ -73,6 +73,15 @@ sequence_is_forgotten = _sql(
     "grant select on faulty.refunds, faulty.refunds_id_seq to shop_monitor",
 )
 
+rows_are_discarded = _sql(
+    "rows_are_discarded",
+    "A rule of a migration was forgotten: new rows of a table vanish without an error.",
+    {_WRITABLE: {"discarded"}, **_UNKNOWN_OBJECTS},
+    "create schema faulty; create table faulty.refunds (id bigint primary key, cents integer);"
+    "grant usage on schema faulty to shop_app; grant insert on faulty.refunds to shop_app;"
+    "create rule frozen as on insert to faulty.refunds do instead nothing",
+)
+
 published_without_identity = _sql(
     "published_without_identity",
     "All tables were published, and one has no primary key: its updates and deletes fail.",

@@ -41,6 +41,7 @@ A published table, UPDATE and DELETE of which fail:
 A role that may insert, but not use the schema or the sequence of a default:
     grant usage on schema SCHEMA to ROLE;
     grant usage on sequence SEQUENCE to ROLE;
+A rule that discards each new row without an error: drop rule RULE on TABLE;
 Triggers and foreign keys are not checked: alter role ROLE reset session_replication_role;
 An unlogged table (rewrites it under a lock): alter table TABLE set logged;
     or accept the loss: unlogged = ["SCHEMA.TABLE"]   in [databases.NAME]""",
@@ -50,6 +51,7 @@ An unlogged table (rewrites it under a lock): alter table TABLE set logged;
         "synchronous-standby",
         "triggers-skipped",
         "denied",
+        "discarded",
         "replica-identity",
         "unlogged",
     ),
@@ -71,6 +73,7 @@ def test_writable(database: Database, evidence: Evidence) -> None:
         with evidence.attempt():
             _judge_standbys(connection, writers, settings, evidence)
         _judge_rights(connection, writers, evidence)
+        _judge_rules(connection, writers, evidence)
         _judge_tables(database, connection, evidence)
 
 
@@ -120,6 +123,13 @@ def _judge_rights(connection: Connection, roles: list[Role], evidence: Evidence)
             if warn_only is (one.of_schema and not known[one.role].certain)
         ]
         none_of(evidence, "denied", name, said, len(known), source, warn_only=warn_only)
+
+
+def _judge_rules(connection: Connection, roles: list[Role], evidence: Evidence) -> None:
+    """A table that is closed on purpose is closed to the role, which then sees an error."""
+    found = writing.discarded(connection, [role.oid for role in roles])
+    name = "tables discard each row that the application inserts, by a rule"
+    none_of(evidence, "discarded", name, found, writing.tables(connection), "pg_rewrite")
 
 
 def _judge_passwords(database: Database, roles: list[Role], evidence: Evidence) -> None:

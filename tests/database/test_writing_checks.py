@@ -31,6 +31,7 @@ _CHANGED = "create publication p for table shop.outbox; grant update on shop.out
 _PARTS = """create table shop.log (at int not null, v text) partition by range (at);
 create table shop.log_1 partition of shop.log for values from (0) to (9)"""
 
+_FROZEN = "create rule frozen as on insert to shop.orders {} do {} nothing"
 _REFUNDS = "create table shop.refunds (id serial); grant insert on shop.refunds to {app}"
 
 Make = Callable[..., Database]
@@ -98,6 +99,7 @@ def shop(dsn: Dsn, role: Dsn, run: Run) -> Iterator[Make]:
             "create publication p for table shop.orders (note) where (id > 1)",
             "alter publication p add table shop.orders (id, note) where ((id > 1));",
         ),
+        (_FROZEN.format("", "instead"), "discarded: 1 of 2 tables discard each row"),
         (_REFUNDS, "shop.refunds: grant usage on sequence shop.refunds_id_seq to {app};"),
         ("revoke usage on schema shop from {app}", "shop.orders: grant usage on schema shop to"),
         ("alter table shop.orders set unlogged", "unlogged: 1 of 2 tables unlogged"),
@@ -118,6 +120,11 @@ def test_writes_that_fail_or_are_lost(
 @pytest.mark.parametrize(
     "setup",
     [
+        # Rows are discarded by a condition, not at all, where nobody inserts, or not by INSERT.
+        _FROZEN.format("where new.id < 0", "instead"),
+        _FROZEN.format("", "also"),
+        _FROZEN.format("", "instead").replace("orders", "outbox"),
+        _FROZEN.format("", "instead").replace("on insert", "on delete"),
         "create temp table t (n int)",
         # A role of persons, and one that nothing uses any more.
         f"{_PERSON}; alter role {{app}}_2 set default_transaction_read_only = on",

@@ -143,6 +143,24 @@ where has_schema_privilege(t.role, t.schema, 'USAGE')
 order by 2, 3"""
 
 
+# A rule that replaces each INSERT by nothing: no error, and no row. A command of nothing has the
+# number 6, from PostgreSQL 15 on 7 (CmdType in nodes.h); no condition is stored as `<>`.
+_DISCARDED: Final = """
+select format('%%I.%%I', n.nspname, c.relname),
+       format('drop rule %%I on %%I.%%I;', w.rulename, n.nspname, c.relname)
+from pg_rewrite w
+join pg_class c on c.oid = w.ev_class
+join pg_namespace n on n.oid = c.relnamespace
+where w.ev_type = '3' and w.is_instead and w.ev_enabled in ('O', 'A')
+  and w.ev_qual::text = '<>'
+  and w.ev_action::text like '({QUERY :commandType '
+    || case when current_setting('server_version_num')::int < 150000 then 6 else 7 end || ' %%'
+  and c.relkind in ('r', 'p') and {scope}
+  and exists (select from unnest(%s::bigint[]::oid[]) r
+              where has_table_privilege(r, c.oid, 'INSERT'))
+order by 1, 2"""
+
+
 @dataclass(frozen=True, slots=True)
 class Denied:
     """A table into which a role may insert, and cannot.
@@ -205,6 +223,13 @@ def denied(connection: Connection, roles: Sequence[int]) -> list[Denied]:
         Denied(role, clean(table), clean(right), of_schema)
         for role, table, right, of_schema in postgres.fetch(connection, statement, [list(roles)])
     ]
+
+
+def discarded(connection: Connection, roles: Sequence[int]) -> list[str]:
+    """Tables into which these roles may insert, where a rule discards each row: with the remedy."""
+    statement = _DISCARDED.replace("{scope}", OF_THE_APPLICATION)
+    found = postgres.fetch(connection, statement, [list(roles)])
+    return [f"{clean(table)}: {clean(drop)}" for table, drop in found]
 
 
 def without_identity(connection: Connection) -> list[Published]:
