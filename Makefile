@@ -11,7 +11,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help ready test test-fast test-matrix test-parts lint prove \
-	prove-quick prove-sample bench lock docs sample dist clean
+	prove-quick prove-sample bench lock docs docs-site sample dist clean
 .DEFAULT_GOAL := help
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo "make bench   benchmarks, as ratios"
 	@echo "make lock    renew the lock files"
 	@echo "make docs    renew the generated files"
+	@echo "make docs-site  build docs/ as pages in dist/site; a dead link is an error"
 	@echo "make sample  renew reports/sample"
 	@echo "make dist    build dist/readiness-VERSION: a wheel, and the sources"
 
@@ -38,6 +39,10 @@ $(VENV)/ready: requirements.lock pyproject.toml
 
 $(VENV)/test: $(VENV)/ready requirements-dev.lock
 	$(PIP) install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/docs: $(VENV)/ready requirements-docs.lock
+	$(PIP) install --quiet --require-hashes -r requirements-docs.lock
 	@touch $@
 
 ready: $(VENV)/ready
@@ -77,6 +82,9 @@ bench: $(VENV)/test
 docs: $(VENV)/ready
 	$(BIN)/python -m readiness.cli.docs
 
+docs-site: $(VENV)/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --config-file docs/site/mkdocs.yml
+
 sample: $(VENV)/test
 	$(BIN)/python -m tests.golden.sample
 
@@ -92,6 +100,10 @@ lock: $(VENV)/test
 	$(BIN)/python -m piptools compile --quiet --strip-extras --allow-unsafe --generate-hashes \
 	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header \
 	  --constraint requirements.lock --output-file requirements-dev.lock requirements-dev.in
+	$(BIN)/python -m piptools compile --quiet --strip-extras --allow-unsafe --generate-hashes \
+	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header \
+	  --constraint requirements.lock --constraint requirements-dev.lock \
+	  --output-file requirements-docs.lock requirements-docs.in
 
 clean:
 	rm -rf $(VENV) dist reports/*.html reports/*.json reports/*.xml reports/*.md reports/history
