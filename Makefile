@@ -10,7 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 # A run has many processes; without bytecode each would compile everything again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help ready test test-fast test-matrix test-parts lint prove \
+.PHONY: help ready test test-fast test-matrix test-parts test-examples lint prove \
 	prove-quick prove-sample bench lock docs docs-site sample dist clean
 .DEFAULT_GOAL := help
 
@@ -20,6 +20,7 @@ help:
 	@echo "make test-fast  tests without servers, and each program once: two minutes"
 	@echo "make test-matrix  database tests on PostgreSQL 13 to 18 (needs npm)"
 	@echo "make test-parts   the healthy system without each of its parts: an hour"
+	@echo "make test-examples  run the example that can be run without containers"
 	@echo "make prove   apply every fault and see that exactly its checks fail"
 	@echo "make prove-quick  one fault per judgement: half an hour"
 	@echo "make prove-sample one fault per check: ten minutes"
@@ -61,6 +62,10 @@ test-matrix: $(VENV)/test
 
 test-parts: $(VENV)/test
 	$(BIN)/python -m tests.parts
+
+test-examples: $(VENV)/test $(VENV)/docs
+	$(BIN)/python -m readiness.servers.programs
+	READINESS_TEST_EXAMPLES=1 $(BIN)/python -m pytest -rs tests/docs/test_examples.py
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .
