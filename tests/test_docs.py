@@ -202,4 +202,17 @@ def test_every_page_is_in_the_navigation_of_the_site() -> None:
 def test_the_readme_installs_the_wheel_of_this_version() -> None:
     wheels = set(re.findall(r"readiness-[\d.]+-py3-none-any\.whl", README))
     assert wheels == {f"readiness-{__version__}-py3-none-any.whl"}
-    assert "pip install readiness" not in README
+
+
+def test_nothing_installs_a_package_of_our_name_from_an_index() -> None:
+    """Whoever registered it there would own what is installed."""
+    rooms = ("readiness", "suites", "fixtures", "docs")
+    texts = {
+        path: path.read_text(encoding="utf-8")
+        for room in rooms
+        for path in (ROOT / room).rglob("*")
+        if path.suffix in {".py", ".md", ".toml", ".yml", ".yaml", ".html", ".json"}
+    } | {ROOT / "README.md": README, ROOT / "action.yml": (ROOT / "action.yml").read_text()}
+    named = re.compile(r"""pip3? install (?:--?[-\w]+ )*["']?readiness(?![-\w./])""")
+    assert named.search("pip install -q 'readiness[load]'")
+    assert [str(path) for path, text in texts.items() if named.search(text)] == []
