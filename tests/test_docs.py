@@ -39,9 +39,9 @@ def examples(page: str, *languages: str) -> list[str]:
 def commands(page: str) -> set[str]:
     """The commands of `readiness` in blocks of a terminal and in the text."""
     # An option that begins the next line belongs to the command, too.
-    blocks = "".join(examples(page, "console", "sh", "")).replace("\\\n", " ")
+    blocks = "".join(examples(page, "console", "sh", "text", "")).replace("\\\n", " ")
     typed = re.findall(
-        r"^(?:\$ )?(?:\w+=\S+ )*(?:\S*/)?(readiness [a-z-].*?)(?: +#.*)?$", blocks, re.MULTILINE
+        r"^ *(?:\$ )?(?:\w+=\S+ )*(?:\S*/)?(readiness [a-z-].*?)(?: +#.*)?$", blocks, re.MULTILINE
     )
     named = re.findall(r"`(readiness [a-z-][^`]*)`", page)
     ended = (re.split(r" [|&>;]+ ?| \|\| ", command)[0] for command in typed + named)
