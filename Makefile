@@ -88,7 +88,7 @@ docs: $(VENV)/ready
 	$(BIN)/python -m readiness.cli.docs
 
 docs-site: $(VENV)/docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --config-file docs/site/mkdocs.yml
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --config-file docs/site/mkdocs.yml
 	@! grep -rE '<(script|img|iframe)[^>]* src="?https?:|<link[^>]* href="?https?:' dist/site --include=*.html
 
 sample: $(VENV)/test
