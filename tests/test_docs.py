@@ -4,6 +4,7 @@ import re
 import shlex
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -11,8 +12,12 @@ import pytest
 from readiness import __version__
 from readiness.cli.main import main
 from readiness.config.loading import load
+from readiness.config.models import Service
 from readiness.lib import bundle
+from readiness.model.check import spec_of
+from readiness.model.evidence import Evidence
 from readiness.model.exitcodes import ExitCode
+from tests.support.small_servers import Reply, SmallServer
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -123,6 +128,22 @@ def test_the_examples_of_the_pages_are_valid_together(tmp_path: Path) -> None:
 
 
 COMMANDS = set().union(*map(commands, PAGES.values())) | _of_templates()
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/how-to/write-a-check.md"])
+def test_the_check_of_a_page_judges_a_service(name: str) -> None:
+    (source,) = (text for text in examples(PAGES[name], "python") if "@check" in text)
+    names: dict[str, Any] = {}
+    exec(source, names)  # noqa: S102 - an example of ours
+    with SmallServer({"/search?q=tea": Reply("[]")}) as server:
+        spec = spec_of(names["test_search_answers"])
+        assert spec
+        evidence = Evidence(spec.judgements)
+        names["test_search_answers"](Service(name="api", url=server.url), evidence)
+        evidence.conclude()
+    (judged,) = evidence.measurements
+    assert judged.limit
+    assert judged.limit.value == 300
 
 
 def test_commands_are_found_in_pages_and_in_files_of_pipelines() -> None:
