@@ -10,8 +10,8 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 # A run has many processes; without bytecode each would compile everything again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help ready test test-fast test-matrix test-parts lint prove \
-	prove-quick prove-sample bench lock docs sample dist clean
+.PHONY: help ready test test-fast test-matrix test-parts test-examples lint prove \
+	prove-quick prove-sample bench lock docs docs-site sample dist clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make test-fast  tests without servers, and each program once: two minutes"
 	@echo "make test-matrix  database tests on PostgreSQL 13 to 18 (needs npm)"
 	@echo "make test-parts   the healthy system without each of its parts: an hour"
+	@echo "make test-examples  run the example that can be run without containers"
 	@echo "make prove   apply every fault and see that exactly its checks fail"
 	@echo "make prove-quick  one fault per judgement: half an hour"
 	@echo "make prove-sample one fault per check: ten minutes"
@@ -27,6 +28,7 @@ help:
 	@echo "make bench   benchmarks, as ratios"
 	@echo "make lock    renew the lock files"
 	@echo "make docs    renew the generated files"
+	@echo "make docs-site  build docs/ as pages in dist/site; a dead link is an error"
 	@echo "make sample  renew reports/sample"
 	@echo "make dist    build dist/readiness-VERSION: a wheel, and the sources"
 
@@ -38,6 +40,10 @@ $(VENV)/ready: requirements.lock pyproject.toml
 
 $(VENV)/test: $(VENV)/ready requirements-dev.lock
 	$(PIP) install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/docs: $(VENV)/ready requirements-docs.lock
+	$(PIP) install --quiet --require-hashes -r requirements-docs.lock
 	@touch $@
 
 ready: $(VENV)/ready
@@ -56,6 +62,10 @@ test-matrix: $(VENV)/test
 
 test-parts: $(VENV)/test
 	$(BIN)/python -m tests.parts
+
+test-examples: $(VENV)/test $(VENV)/docs
+	$(BIN)/python -m readiness.servers.programs
+	READINESS_TEST_EXAMPLES=1 $(BIN)/python -m pytest -rs tests/docs/test_examples.py
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .
@@ -77,6 +87,10 @@ bench: $(VENV)/test
 docs: $(VENV)/ready
 	$(BIN)/python -m readiness.cli.docs
 
+docs-site: $(VENV)/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --config-file docs/site/mkdocs.yml
+	@! grep -rE '<(script|img|iframe)[^>]* src="?https?:|<link[^>]* href="?https?:' dist/site --include=*.html
+
 sample: $(VENV)/test
 	$(BIN)/python -m tests.golden.sample
 
@@ -92,6 +106,10 @@ lock: $(VENV)/test
 	$(BIN)/python -m piptools compile --quiet --strip-extras --allow-unsafe --generate-hashes \
 	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header \
 	  --constraint requirements.lock --output-file requirements-dev.lock requirements-dev.in
+	$(BIN)/python -m piptools compile --quiet --strip-extras --allow-unsafe --generate-hashes \
+	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header \
+	  --constraint requirements.lock --constraint requirements-dev.lock \
+	  --output-file requirements-docs.lock requirements-docs.in
 
 clean:
 	rm -rf $(VENV) dist reports/*.html reports/*.json reports/*.xml reports/*.md reports/history

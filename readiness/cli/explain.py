@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from readiness.cli.terminal import width
+from readiness.model.check import CheckSpec
 from readiness.model.errors import UsageError
 from readiness.model.suggest import did_you_mean
 from readiness.run import catalogue
@@ -87,19 +88,36 @@ def markdown(entries: list[catalogue.Entry]) -> str:
             "",
             f"{spec.title}",
             "",
-            f"*{spec.severity}, effect {spec.effect}"
-            + (f", once for each {spec.each}" if spec.each else "")
-            + "*",
+            f"*{_kind(spec)}*",
             "",
             f"**Why.** {spec.why}",
             "",
-            f"**How to fix.** {spec.fix}",
+            *_fix(spec.fix),
             "",
-            "**Proven by** "
-            + "; ".join(f"`{fault.name}` ({fault.story}){_needs(fault)}" for fault in entry.faults),
+            f"**Judges** {', '.join(f'`{key}`' for key in spec.judgements)}; **proven by**",
+            "",
+            *(f"* `{fault.name}`: {fault.story}{_needs(fault)}" for fault in entry.faults),
             "",
         ]
     return "\n".join(lines)
+
+
+def _kind(spec: CheckSpec) -> str:
+    """Severity, profile, effect and what it is judged on, in a line."""
+    words = [spec.severity.value, f"profile {'core' if spec.core else 'full'}"]
+    words.append(f"effect {spec.effect}")
+    if spec.each:
+        words.append(f"once for each {spec.each}")
+    if spec.needs:
+        words.append(f"needs {', '.join(f'`{key}`' for key in spec.needs)}")
+    return ", ".join(words)
+
+
+def _fix(fix: str) -> list[str]:
+    """As it is printed in a terminal: its indented lines are commands, or go on with a sentence."""
+    if "\n" not in fix:
+        return [f"**How to fix.** {fix}"]
+    return ["**How to fix**", "", "```text", *fix.splitlines(), "```"]
 
 
 def _needs(fault: FaultNote) -> str:

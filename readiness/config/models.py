@@ -10,7 +10,7 @@ from readiness.config.base import Name, Named, tables
 from readiness.config.base.area import Area
 from readiness.config.base.tables import Database, Service
 
-__all__ = ["Config", "joined"]
+__all__ = ["Config", "Database", "Service", "joined"]
 
 _N = TypeVar("_N", bound=Named)
 

@@ -41,12 +41,7 @@ def clean_environment() -> dict[str, str]:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `readiness` command of the wheel, in an environment without a checkout."""
     folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-    )
+    _build(ROOT, folder)
     (wheel,) = folder.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert "readiness/_bundle/conftest.py" in names
@@ -72,6 +67,26 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     command.chmod(0o755)
     return command
+
+
+def _build(sources: Path, folder: Path, *kinds: str) -> None:
+    """A wheel and an archive of sources, or only the kinds named with `-t`."""
+    command = [sys.executable, "-m", "hatchling", "build", *kinds, "-d", str(folder)]
+    subprocess.run(command, cwd=sources, check=True, capture_output=True)
+
+
+def test_the_archive_of_sources_makes_the_same_wheel(installed: Path, tmp_path: Path) -> None:
+    built = installed.parents[2]
+    (archive,), (wheel,) = built.glob("*.tar.gz"), built.glob("*.whl")
+    subprocess.run(["tar", "-xzf", archive, "-C", tmp_path], check=True)
+    (sources,) = tmp_path.iterdir()
+    _build(sources, tmp_path / "again", "-t", "wheel")
+    (again,) = (tmp_path / "again").glob("*.whl")
+    with zipfile.ZipFile(wheel) as one, zipfile.ZipFile(again) as other:
+        assert len(one.namelist()) > 500
+        assert {i.filename: i.CRC for i in one.infolist()} == {
+            i.filename: i.CRC for i in other.infolist()
+        }
 
 
 def test_the_wheel_has_every_file_that_the_checkout_has(installed: Path) -> None:

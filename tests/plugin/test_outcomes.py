@@ -3,11 +3,13 @@
 In one process; what depends on workers is judged with two of them as well.
 """
 
+import re
 from collections import Counter
 from typing import Any
 
 import pytest
 
+from readiness.model.exitcodes import ExitCode
 from tests.plugin.gates import BOTH, CONFIG, FAIL, MANY, PASS, XDIST, Gate, not_applicable
 
 PARTS = """
@@ -240,3 +242,38 @@ def test_every_end_of_a_check_has_its_outcome_with_and_without_workers(gate: Gat
         assert message in check["message"]
     counts = Counter(check["outcome"] for check in record["checks"])
     assert {outcome: n for outcome, n in record["counts"].items() if n} == counts
+
+
+CONCLUDED = """
+from pathlib import Path
+
+def pytest_readiness_concluded(config, record):
+    assert (config.rootpath / "reports/readiness.html").exists()
+    (config.rootpath / "told").write_text(record.verdict)
+    raise RuntimeError("the database of outputs is away")
+"""
+
+
+@BOTH
+def test_a_hook_gets_the_record_and_cannot_change_the_end(gate: Gate) -> None:
+    run = gate(PASS, conftest=CONCLUDED)
+    assert run.code == ExitCode.READY
+    assert (run.folder / "told").read_text() == run.verdict == "READY"
+    assert "pytest_readiness_concluded failed: RuntimeError('the database" in run.text
+
+
+def test_the_header_names_what_is_judged(gate: Gate) -> None:
+    run = gate(PASS)
+    seal = run.record["target"]["fingerprint"]
+    expected = f"readiness: demo 1.0 (production), profile core, fingerprint {seal}"
+    assert expected in run.text
+
+
+def test_every_option_has_the_prefix_and_is_explained(pytester: pytest.Pytester) -> None:
+    shown = pytester.runpytest_inprocess("--help", "-p", "no:locust").stdout.str()
+    group = shown.partition("production readiness gate")[2].partition("\n\n")[0]
+    options = re.findall(r"^  (-\S+)(.*\n(?:   .*\n)?)", group, re.MULTILINE)
+    assert len(options) > 10
+    for name, text in options:
+        assert name.startswith("--readiness")
+        assert len(text.split()) > 1, name

@@ -42,6 +42,7 @@ class SmallServer:
         self.routes = dict(routes)
         self.otherwise: Route = Reply("no such page", 404, "text/plain")
         self.requests: list[tuple[str, str, Mapping[str, str]]] = []
+        self.bodies: list[bytes] = []
         self.connections = 0
         self.dates = True
         outer = self
@@ -60,7 +61,7 @@ class SmallServer:
 
             def do_GET(self) -> None:
                 self.given: set[str] = set()
-                self.rfile.read(int(self.headers.get("content-length", 0)))
+                outer.bodies.append(self.rfile.read(int(self.headers.get("content-length", 0))))
                 outer.requests.append((self.command, self.path, lower(dict(self.headers))))
                 route = outer.routes.get(self.path, outer.otherwise)
                 reply = route() if callable(route) else route

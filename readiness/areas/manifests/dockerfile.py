@@ -16,7 +16,7 @@ from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure, NoData
 
 _PACKAGE: Final = "dockerfile"
-_INSTALL: Final = "pip install 'readiness[manifests]'"
+_INSTALL: Final = "pip install dockerfile"
 _LARGEST: Final = 1024 * 1024
 _SCRATCH: Final = "scratch"
 _ROOT: Final = {"0", "root"}

@@ -17,7 +17,7 @@ from typing import Any, Final
 from readiness.model.errors import CouldNotMeasure, NoData
 
 _PACKAGE: Final = "kubernetes_validate"
-_INSTALL: Final = "pip install 'readiness[manifests]'; or leave `kubernetes_version` out"
+_INSTALL: Final = "pip install kubernetes-validate; or leave `kubernetes_version` out"
 _SCALARS: Final = {"string", "boolean", "integer", "number"}
 _PREFIXES: Final = ("io.k8s.api.", "io.k8s.apimachinery.pkg.apis.", "io.k8s.")
 _BOTH: Final = {"IntOrString": "intstr", "Quantity": "quantity"}

@@ -15,6 +15,13 @@ WORKERS: Final = 4
 """For `-n auto`. Most of the time a check waits, for a scrape or a restore, and needs no core."""
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add our hooks."""
+    from readiness.run.plugin import newhooks
+
+    pluginmanager.add_hookspecs(newhooks)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add our options."""
     add_options(parser)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 
+from readiness.model.clean import line as printable
 from readiness.model.errors import ReadinessError
 from readiness.model.evidence import Outcome
 from readiness.model.measurement import now
@@ -63,6 +64,13 @@ class Controller:
     def incident(self, kind: str, message: str) -> None:
         """Record something that makes the run incomplete."""
         self.note(event="incident", kind=kind, message=redact(message))
+
+    def pytest_report_header(self) -> str:
+        """Name what is judged, above pytest's own output."""
+        target = self.state.target
+        what = f"{target.name} {target.release} ({target.environment})"
+        profile = f"profile {self.state.profile.name}"
+        return printable(f"readiness: {what}, {profile}, fingerprint {target.fingerprint}")
 
     # Collection: the plan
 
@@ -233,7 +241,18 @@ class Controller:
         if ended.refusal:
             sys.stderr.write(f"readiness: {ended.refusal}\n")
         elif ended.record:
+            self._tell(ended.record)
             self.note(event="end", verdict=ended.record.verdict)
+
+    def _tell(self, record: RunRecord) -> None:
+        """Call the user's hooks; what they do wrong changes nothing."""
+        if self.config.option.collectonly or self.config.option.readiness_record_only:
+            return
+        try:
+            self.config.hook.pytest_readiness_concluded(config=self.config, record=record)
+        except Exception as error:  # noqa: BLE001 - it is code of the user
+            what = redact(f"pytest_readiness_concluded failed: {error!r}")
+            sys.stderr.write(f"readiness: {printable(what)}\n")
 
     def _doubt(self, session: pytest.Session) -> None:
         """Record where pytest's status and the ledger disagree; it can only worsen the verdict."""
@@ -255,8 +274,6 @@ class Controller:
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print the verdict below pytest's own summary."""
         if self.record:
-            from readiness.model.clean import line as printable
-
             terminalreporter.section(f"readiness: {self.record.verdict}")
             for reason in self.record.reasons:
                 terminalreporter.write_line(f"* {printable(reason)}")

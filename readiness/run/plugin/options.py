@@ -1,10 +1,12 @@
 """The options that the plugin adds to pytest."""
 
+import argparse
 from typing import Final
 
 import pytest
 
-_INTERNAL: Final = "(internal)"
+# Not in `pytest --help`.
+_INTERNAL: Final = argparse.SUPPRESS
 
 
 def add_options(parser: pytest.Parser) -> None:

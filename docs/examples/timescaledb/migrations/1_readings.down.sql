@@ -1,0 +1,3 @@
+drop table telemetry.events;
+drop table telemetry.readings;
+drop schema telemetry;
