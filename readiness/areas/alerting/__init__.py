@@ -15,6 +15,7 @@ from readiness.areas.alerting.config import (
     Database,
 )
 from readiness.config.base.area import Area, Look
+from readiness.config.base.discovery import Discover
 from readiness.config.base.mistakes import Mistake, Path, known, twice
 
 __all__ = ["AREA"]
@@ -76,6 +77,12 @@ def _looks(config: Config) -> Iterator[tuple[str, Look]]:
         yield "alertmanager (routing)", partial(programs.find, programs.ALERTMANAGER)
 
 
+def _discovers() -> Iterator[Discover]:
+    from readiness.areas.alerting import discovery
+
+    yield from (discovery.alertmanagers, discovery.channels, discovery.rules)
+
+
 AREA: Final = Area(
     "alerting",
     config=Config,
@@ -88,4 +95,5 @@ AREA: Final = Area(
         LABEL_PATTERN: "the name of a label: letters, digits and '_'",
         LISTEN_PATTERN: "an address to listen on, as 127.0.0.1:9469",
     },
+    discovers=_discovers,
 )

@@ -9,6 +9,7 @@ from typing import Final
 
 from readiness.areas.backup.config import Backup, Config
 from readiness.config.base.area import Area, Look
+from readiness.config.base.discovery import Discover
 from readiness.config.base.mistakes import Mistake, known
 from readiness.model.errors import UsageError
 
@@ -55,6 +56,12 @@ def _backup(backup: Backup) -> str:
     return f"{len(list(folder.glob(backup.pattern)))} files in {folder}"
 
 
+def _discovers() -> Iterator[Discover]:
+    from readiness.areas.backup import discovery
+
+    yield discovery.backups
+
+
 AREA: Final = Area(
     "backup",
     config=Config,
@@ -62,4 +69,5 @@ AREA: Final = Area(
     implied_by=("database",),
     mistakes=_mistakes,
     looks=_looks,
+    discovers=_discovers,
 )

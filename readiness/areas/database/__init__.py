@@ -9,6 +9,7 @@ import click
 
 from readiness.areas.database.config import Config, Database, Hypertable, Pooler
 from readiness.config.base.area import Area, Configured, Look
+from readiness.config.base.discovery import Discover
 from readiness.model.errors import NotPermitted
 
 __all__ = ["AREA", "ExpectedHypertable"]
@@ -79,6 +80,12 @@ def _snapshot(configured: Configured) -> click.Command:
     return snapshot(configured)
 
 
+def _discovers() -> Iterator[Discover]:
+    from readiness.areas.database import discovery
+
+    yield discovery.database
+
+
 AREA: Final = Area(
     "database",
     config=Config,
@@ -89,4 +96,5 @@ AREA: Final = Area(
     },
     looks=_looks,
     commands={"snapshot": _snapshot},
+    discovers=_discovers,
 )

@@ -6,6 +6,7 @@ from typing import Final
 
 from readiness.areas.manifests.config import Config, Manifests
 from readiness.config.base.area import Area
+from readiness.config.base.discovery import Discover
 from readiness.config.base.mistakes import Mistake
 
 __all__ = ["AREA"]
@@ -27,9 +28,16 @@ def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
                 yield Mistake(("manifests", key), problem, "set `kubernetes`, or leave it out")
 
 
+def _discovers() -> Iterator[Discover]:
+    from readiness.areas.manifests import discovery
+
+    yield discovery.declared
+
+
 AREA: Final = Area(
     "manifests",
     config=Config,
     kinds={"manifests": ("[manifests]", _manifests)},
     mistakes=_mistakes,
+    discovers=_discovers,
 )

@@ -6,6 +6,7 @@ from typing import Final
 
 from readiness.areas.monitoring.config import Config, Service
 from readiness.config.base.area import Area, Find, Look, of
+from readiness.config.base.discovery import Discover
 
 __all__ = ["AREA"]
 
@@ -53,4 +54,17 @@ def _is_ready(url: str) -> str:
     return f"{http.get(f'{url}/-/ready', timeout_s=5).status} {url}"
 
 
-AREA: Final = Area("monitoring", config=Config, extends=(Service,), kinds=_KINDS, looks=_looks)
+def _discovers() -> Iterator[Discover]:
+    from readiness.areas.monitoring import discovery
+
+    yield from (discovery.service, discovery.jobs)
+
+
+AREA: Final = Area(
+    "monitoring",
+    config=Config,
+    extends=(Service,),
+    kinds=_KINDS,
+    looks=_looks,
+    discovers=_discovers,
+)

@@ -17,6 +17,7 @@ from readiness.areas.performance.config import (
     Spike,
 )
 from readiness.config.base.area import Area
+from readiness.config.base.discovery import Discover
 from readiness.config.base.mistakes import Mistake, known, twice
 
 __all__ = ["AREA"]
@@ -165,6 +166,12 @@ def _placeholders(queries: Iterable[Query]) -> Iterator[Mistake]:
                 )
 
 
+def _discovers() -> Iterator[Discover]:
+    from readiness.areas.performance import discovery
+
+    yield discovery.queries
+
+
 AREA: Final = Area(
     "performance",
     timed=True,
@@ -178,4 +185,5 @@ AREA: Final = Area(
         "load": ("[[performance.load]]", lambda c: c.performance.load),
     },
     mistakes=_mistakes,
+    discovers=_discovers,
 )

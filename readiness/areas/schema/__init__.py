@@ -8,6 +8,7 @@ import click
 
 from readiness.areas.schema.config import KINDS, Config, Database
 from readiness.config.base.area import Area, Configured, Look
+from readiness.config.base.discovery import Discover
 
 __all__ = ["AREA"]
 
@@ -28,6 +29,12 @@ def _looks(config: Config) -> Iterator[tuple[str, Look]]:
         yield "PostgreSQL programs (migrations)", lambda: str(binaries.find_binaries().folder)
 
 
+def _discovers() -> Iterator[Discover]:
+    from readiness.areas.schema import discovery
+
+    yield from (discovery.objects, discovery.migrations)
+
+
 AREA: Final = Area(
     "schema",
     config=Config,
@@ -36,4 +43,5 @@ AREA: Final = Area(
     looks=_looks,
     implied_by=("database",),
     commands={"schema": _schema},
+    discovers=_discovers,
 )

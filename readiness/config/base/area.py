@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 import click
 
 from readiness.config.base import Named
+from readiness.config.base.discovery import Discover
 from readiness.config.base.mistakes import Mistake
 from readiness.config.base.tables import Config
 
@@ -99,6 +100,7 @@ class Area:
         mistakes: finds mistakes that concern several of its tables.
         patterns: for each regular expression of its models, a description of what it matches.
         looks: what `readiness doctor` examines, by name.
+        discovers: what `readiness init` asks of this area, one for each source.
         timed: whether its `load` and `disrupt` checks measure time, so that a proof runs nothing
             in parallel with them.
         drills: its drills; None if it has none.
@@ -113,6 +115,7 @@ class Area:
     mistakes: Callable[[Any, date], Iterator[Mistake]] = nothing
     patterns: Mapping[str, str] = field(default_factory=dict)
     looks: Callable[[Any], Iterator[tuple[str, Look]]] = nothing
+    discovers: Callable[[], Iterator[Discover]] = nothing
     timed: bool = False
     drills: Drills | None = None
     commands: Mapping[str, Callable[[Configured], click.Command]] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from readiness.config.base import (
     Model,
     Name,
     Named,
+    Page,
     Path_,
     Positive,
     Share,
@@ -136,10 +137,19 @@ class Service(Named):
     live: Path_ = Field(
         "/health/live", description="path that answers 200 unless it needs a restart"
     )
-    metrics: Path_ = Field("/metrics", description="path of the Prometheus metrics")
+    metrics: Page = Field(
+        "/metrics",
+        description="path of the Prometheus metrics, or their whole address where another port or"
+        " exporter serves them; `bearer` is sent to the host and port of `url` only",
+    )
     timeout_s: Positive = Field(5, description="seconds; time-out of a request")
     bearer: Secret | None = Field(None, description="token sent as `Authorization: Bearer`")
     verify_tls: bool = Field(True, description="whether its certificate must be valid")
+
+    @property
+    def metrics_url(self) -> str:
+        """The whole address of the metrics."""
+        return f"{self.url}{self.metrics}" if self.metrics.startswith("/") else self.metrics
 
 
 class Database(Named):
