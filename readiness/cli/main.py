@@ -209,12 +209,13 @@ def init(**asked: Any) -> None:
 @main.command()
 @config_option
 @click.option("--reference", is_flag=True, help="Check what the reference system needs.")
+@click.option("--sql", is_flag=True, help="Print only the SQL of missing privileges.")
 @format_option
-def doctor(config: Path | None, reference: bool, form: str) -> None:
+def doctor(config: Path | None, reference: bool, sql: bool, form: str) -> None:
     """Check that every program and endpoint the checks need is available."""
     from readiness.cli import doctor as command
 
-    sys.exit(command.run(config, reference=reference, form=form))
+    sys.exit(command.run(config, reference=reference, form=form, sql=sql))
 
 
 @main.command()

@@ -152,10 +152,20 @@ def grants() -> list[str]:
     return script.read_text().splitlines() if script.exists() else []
 
 
+def missing() -> list[tuple[str, str]]:
+    """What `readiness doctor` finds to be missing, and why."""
+    found = json.loads(CliRunner().invoke(main, ["doctor", "--format", "json"]).output)
+    return [(one["thing"], one["detail"]) for one in found if one["needed"] and not one["well"]]
+
+
 def test_a_database_is_described_and_the_script_gives_what_its_role_lacks(
-    folder: Path, shop: Dsn, role: Dsn, run: Callable[[str], None]
+    folder: Path,
+    shop: Dsn,
+    role: Dsn,
+    run: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run("create extension pg_stat_statements; alter table shop.customers enable row level security")
+    run("alter table shop.customers enable row level security")
     output = init("--dsn", role.reveal())
     text, config = written()
     (database,) = config.databases.values()
@@ -167,11 +177,17 @@ def test_a_database_is_described_and_the_script_gives_what_its_role_lacks(
     assert len(grants()) >= 4
     assert all(f"  {line}" in output for line in grants())
 
+    monkeypatch.setenv("SHOP_PASSWORD", "correct%20horse")
+    doctor = [name for name, _ in missing()]
+    assert len(doctor) == 2
+    script = CliRunner().invoke(main, ["doctor", "--sql"]).output.splitlines()
+    assert [row for row in script if not row.startswith("--")] == grants()
     for statement in grants():
         run(statement)
     Path("readiness-grants.sql").unlink()
     init("again.toml", "--dsn", role.reveal())
     assert grants() == []
+    assert missing() == []
 
 
 def test_the_slowest_queries_become_baselines_if_they_find_rows_and_change_nothing(
@@ -269,6 +285,7 @@ def test_monitoring_is_described_with_the_severities_and_receivers_that_exist(
             ("Down", "critical", None, 0),
             ("Slow", "warning", 0.5, None),
         }
+        assert missing() == []
         assert "thresholds of 1 more alert rule" in output
         assert "readiness_probe" in Path("alertmanager-route.yml").read_text()
 

@@ -17,6 +17,7 @@ from readiness.areas.alerting.config import (
 from readiness.config.base.area import Area, Look
 from readiness.config.base.discovery import Discover
 from readiness.config.base.mistakes import Mistake, Path, known, twice
+from readiness.config.base.watching import Alertmanager
 
 __all__ = ["AREA"]
 
@@ -73,8 +74,23 @@ def _looks(config: Config) -> Iterator[tuple[str, Look]]:
 
     if config.prometheus and config.alerting and config.alerting.rules:
         yield "promtool (alert rules)", rule_trial.find
+    if config.alertmanager:
+        for url in config.alertmanager.urls:
+            yield "Alertmanager", partial(_peer, url, config.alertmanager)
     if config.alertmanager and config.alerting and config.alerting.severities:
         yield "alertmanager (routing)", partial(programs.find, programs.ALERTMANAGER)
+
+
+def _peer(url: str, settings: Alertmanager) -> str:
+    """Whether it answers, and whether its configuration is understood."""
+    from readiness.areas.alerting import alertmanager_config
+    from readiness.lib import alertmanager, clocks
+
+    with alertmanager.Peer(url, settings) as peer:
+        status = peer.status()
+        clocks.agree_within(peer.clock_offset_s()[0], url)
+    receivers = len(alertmanager_config.parse(status.config).receivers)
+    return f"{url}, Alertmanager {status.version}, {receivers} receivers"
 
 
 def _discovers() -> Iterator[Discover]:

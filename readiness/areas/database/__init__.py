@@ -10,7 +10,7 @@ import click
 from readiness.areas.database.config import Config, Database, Hypertable, Pooler
 from readiness.config.base.area import Area, Configured, Look
 from readiness.config.base.discovery import Discover
-from readiness.model.errors import NotPermitted
+from readiness.model.errors import CouldNotMeasure, NotPermitted
 
 __all__ = ["AREA", "ExpectedHypertable"]
 
@@ -60,6 +60,12 @@ def _database(database: Database) -> str:
 
     with looking(database) as connection:
         version = connection.info.parameter_status("server_version")
+        if not postgres.is_at_least(connection, server.OLDEST):
+            raise CouldNotMeasure(
+                f"PostgreSQL {version} is not supported; the checks need {server.OLDEST} or later",
+                where=database.dsn.address,
+                remedy="upgrade the server: pg_upgrade",
+            )
         clocks.agree(
             postgres.fetch_value(connection, "select clock_timestamp()"), database.dsn.address
         )

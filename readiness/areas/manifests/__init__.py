@@ -5,7 +5,7 @@ from datetime import date
 from typing import Final
 
 from readiness.areas.manifests.config import Config, Manifests
-from readiness.config.base.area import Area
+from readiness.config.base.area import Area, Look
 from readiness.config.base.discovery import Discover
 from readiness.config.base.mistakes import Mistake
 
@@ -28,6 +28,13 @@ def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
                 yield Mistake(("manifests", key), problem, "set `kubernetes`, or leave it out")
 
 
+def _looks(config: Config) -> Iterator[tuple[str, Look]]:
+    from readiness.areas.manifests import dockerfile
+
+    if config.manifests and config.manifests.dockerfiles:
+        yield "parser of Dockerfiles", dockerfile.find
+
+
 def _discovers() -> Iterator[Discover]:
     from readiness.areas.manifests import discovery
 
@@ -39,5 +46,6 @@ AREA: Final = Area(
     config=Config,
     kinds={"manifests": ("[manifests]", _manifests)},
     mistakes=_mistakes,
+    looks=_looks,
     discovers=_discovers,
 )

@@ -1,11 +1,12 @@
 """Finds the tables of a database, and the tool that migrates it."""
 
 import configparser
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Final
 
+from readiness.areas.schema.probes import rights
 from readiness.config.base import tables
 from readiness.config.base.discovery import GRANTS, GRANTS_ARE, Finding, Gap, Line, Script, Sources
 from readiness.lib import postgres
@@ -14,17 +15,13 @@ from readiness.lib.postgres.session import OF_THE_APPLICATION, looking
 _MOST: Final = 40
 # A name that needs quotes cannot be listed.
 _TABLES: Final = f"""
-select n.nspname || '.' || c.relname, c.relrowsecurity,
-       has_schema_privilege(n.oid, 'usage'), has_table_privilege(c.oid, 'select')
+select n.nspname || '.' || c.relname, c.relrowsecurity
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where {OF_THE_APPLICATION} and c.relkind in ('r', 'p') and not c.relispartition
   and c.relpersistence <> 't'
   and n.nspname ~ '^[a-z_][a-z0-9_]*$' and c.relname ~ '^[a-z_][a-z0-9_]*$'
   and not exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'e')
 order by 1"""  # noqa: S608 - a constant of ours
-_ROLE: Final = """
-select quote_ident(rolname), rolbypassrls or rolsuper
-from pg_roles where rolname = current_user"""
 
 
 def objects(sources: Sources) -> Iterator[Finding]:
@@ -34,31 +31,17 @@ def objects(sources: Sources) -> Iterator[Finding]:
     asked = tables.Database(name=sources.database, dsn=sources.dsn, timeout_s=sources.timeout_s)
     with looking(asked) as connection:
         found = postgres.fetch(connection, _TABLES)
-        role, sees_all = postgres.fetch(connection, _ROLE)[0]
     place = ("databases", sources.database, "schema")
     if not found:
         yield Gap("a table in the database", "apply the migrations before the gate runs")
         return
-    listed = [f"table {name}" for name, *_ in found[:_MOST]]
+    listed = [f"table {name}" for name, _ in found[:_MOST]]
     yield Line(place, "objects", listed, f"pg_class: {len(found)} tables")
-    secured = [name for name, is_secured, *_ in found if is_secured]
+    secured = [name for name, is_secured in found if is_secured]
     if secured:
         yield Line(place, "row_security", secured, "pg_class.relrowsecurity")
-    lacking = [*_grants(found, role)]
-    if secured and not sees_all:
-        lacking.append(f"alter role {role} bypassrls;  -- row security hides rows from it\n")
-    if lacking:
-        yield Script(GRANTS, "".join(lacking), GRANTS_ARE)
-
-
-def _grants(found: Sequence[postgres.Row], role: str) -> Iterator[str]:
-    """What lets the role read all tables."""
-    schemas = {name.partition(".")[0]: usage for name, _, usage, _ in found}
-    for schema, has_usage in sorted(schemas.items()):
-        if not has_usage:
-            yield f"grant usage on schema {schema} to {role};\n"
-        if not all(readable for name, *_, readable in found if name.startswith(f"{schema}.")):
-            yield f"grant select on all tables in schema {schema} to {role};\n"
+    if lacking := rights.grants(asked):
+        yield Script(GRANTS, "".join(f"{grant};\n" for grant in lacking), GRANTS_ARE)
 
 
 def migrations(sources: Sources) -> Iterator[Finding]:
