@@ -1,4 +1,4 @@
-"""What a user copies out of README.md and docs/guide.md works."""
+"""What a user copies out of README.md, docs/guide.md and docs/tutorial.md works."""
 
 import re
 import shlex
@@ -15,6 +15,7 @@ from readiness.lib import bundle
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+TUTORIAL = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
 GUIDE = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
 
 
@@ -26,7 +27,7 @@ def examples(page: str, *languages: str) -> list[str]:
 
 def commands(page: str) -> set[str]:
     """The commands of `readiness` in blocks of a terminal and in the text."""
-    blocks = "".join(examples(page, "console", ""))
+    blocks = "".join(examples(page, "console", "")).replace("\\\n", " ")
     typed = re.findall(
         r"^(?:\$ )?(?:\w+=\S+ )*(?:\S*/)?(readiness .*?)(?: {2,}#.*)?$", blocks, re.MULTILINE
     )
@@ -54,6 +55,13 @@ def test_the_first_readiness_toml_is_valid(tmp_path: Path) -> None:
     assert config.deployment.release == config.target.release == "git_sha"
 
 
+def test_the_file_of_the_tutorial_is_valid_with_its_decisions(tmp_path: Path) -> None:
+    path = tmp_path / "readiness.toml"
+    path.write_text("\n".join(examples(TUTORIAL, "toml")))
+    config = load(path, {"KINTO_PASSWORD": "correct-horse"}, today=date(2026, 12, 1)).config
+    assert len(config.not_applicable) == len(config.observe_only) == 1
+
+
 def test_the_examples_of_the_guide_are_valid_together(tmp_path: Path) -> None:
     """All but the first, which is a whole file of its own."""
     first, *others = examples(GUIDE, "toml")
@@ -72,7 +80,7 @@ def test_the_examples_of_the_guide_are_valid_together(tmp_path: Path) -> None:
         assert load(path, variables, today=date(2026, 12, 1)).config.target.name
 
 
-@pytest.mark.parametrize("command", sorted(commands(README) | commands(GUIDE)))
+@pytest.mark.parametrize("command", sorted(commands(README) | commands(GUIDE) | commands(TUTORIAL)))
 def test_every_command_exists_with_its_options(command: str) -> None:
     _, *words = shlex.split(command, comments=True)
     context = click.Context(main)

@@ -156,7 +156,7 @@ def validate(planned: Sequence[Planned], state: State) -> None:
             "declares nothing that could be judged",
             where=str(state.loaded.path),
             remedy="declare services, databases or backups; an example of each table: readiness"
-            " init example.toml",
+            " init --template example.toml",
         )
 
 
