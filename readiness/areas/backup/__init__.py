@@ -62,6 +62,12 @@ def _discovers() -> Iterator[Discover]:
     yield discovery.backups
 
 
+def _no_archive(config: Config) -> str:
+    from readiness.lib.postgres import absence
+
+    return absence.nowhere(config.databases, "WAL archive", absence.ARCHIVES, absence.STANDBYS)
+
+
 AREA: Final = Area(
     "backup",
     config=Config,
@@ -69,5 +75,10 @@ AREA: Final = Area(
     implied_by=("database",),
     mistakes=_mistakes,
     looks=_looks,
+    absences={
+        "backup.wal": _no_archive,
+        "backup.archive-end-to-end": _no_archive,
+        "backup.point-in-time": _no_archive,
+    },
     discovers=_discovers,
 )

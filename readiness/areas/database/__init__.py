@@ -92,6 +92,18 @@ def _discovers() -> Iterator[Discover]:
     yield discovery.database
 
 
+def _no_standby(config: Config) -> str:
+    from readiness.lib.postgres import absence
+
+    return absence.nowhere(config.databases, "standby", absence.STANDBYS)
+
+
+def _no_timescale(config: Config) -> str:
+    from readiness.lib.postgres import absence
+
+    return absence.nowhere(config.databases, "TimescaleDB", absence.TIMESCALE)
+
+
 AREA: Final = Area(
     "database",
     config=Config,
@@ -102,5 +114,11 @@ AREA: Final = Area(
     },
     looks=_looks,
     commands={"snapshot": _snapshot},
+    absences={
+        "database.standby-connected": _no_standby,
+        "database.replication-lag": _no_standby,
+        "database.timescale": _no_timescale,
+        "database.hypertables": _no_timescale,
+    },
     discovers=_discovers,
 )

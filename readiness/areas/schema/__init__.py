@@ -51,6 +51,12 @@ def _discovers() -> Iterator[Discover]:
     yield from (discovery.objects, discovery.migrations)
 
 
+def _no_row_security(config: Config) -> str:
+    from readiness.lib.postgres import absence
+
+    return absence.nowhere(config.databases, "row security", absence.ROW_SECURITY)
+
+
 AREA: Final = Area(
     "schema",
     config=Config,
@@ -59,5 +65,9 @@ AREA: Final = Area(
     looks=_looks,
     implied_by=("database",),
     commands={"schema": _schema},
+    absences={
+        "schema.row-security": _no_row_security,
+        "schema.row-security-writes": _no_row_security,
+    },
     discovers=_discovers,
 )

@@ -47,6 +47,10 @@ Look = Callable[[], str]
 """Examines one thing for `doctor` and describes it; raises a `ReadinessError` if it is unusable."""
 
 
+Absence = Callable[[Any], str]
+"""Looks at the target of a configuration; raises a `ReadinessError` if it does not answer."""
+
+
 def nothing(*_: object) -> Iterator[Any]:
     """Yields nothing: the default of an area's callbacks."""
     return iter(())
@@ -100,6 +104,9 @@ class Area:
         mistakes: finds mistakes that concern several of its tables.
         patterns: for each regular expression of its models, a description of what it matches.
         looks: what `readiness doctor` examines, by name.
+        absences: by the id of a check that a profile requires although the file declares nothing
+            for it: looks whether the target has what it is about, and gives the sentence and the
+            query that show that it has not; empty if it may have.
         discovers: what `readiness init` asks of this area, one for each source.
         timed: whether its `load` and `disrupt` checks measure time, so that a proof runs nothing
             in parallel with them.
@@ -115,6 +122,7 @@ class Area:
     mistakes: Callable[[Any, date], Iterator[Mistake]] = nothing
     patterns: Mapping[str, str] = field(default_factory=dict)
     looks: Callable[[Any], Iterator[tuple[str, Look]]] = nothing
+    absences: Mapping[str, Absence] = field(default_factory=dict)
     discovers: Callable[[], Iterator[Discover]] = nothing
     timed: bool = False
     drills: Drills | None = None
