@@ -86,7 +86,7 @@ def run(asked: Asked) -> None:
         backups=answers["backups"],
     )
     found = discover(sources)
-    text = redact(render(found))
+    text = render(found)
     write_new(asked.path, text)
     for line in _said(asked.path, text, found, database.made if database else {}):
         click.echo(line)
@@ -173,7 +173,7 @@ def _said(path: Path, text: str, found: Discovered, made: Mapping[str, str]) -> 
     if found.gaps:
         yield ""
         yield "Not found:"
-    yield from (f"  {row}" for gap in found.gaps for row in str(gap).splitlines())
+    yield from (f"  {row}" for gap in found.gaps for row in redact(str(gap)).splitlines())
     used = dict.fromkeys(re.findall(r"\$\{(\w+)\}", json.dumps(tomllib.loads(text))))
     unset = [name for name in used if not os.environ.get(name)]
     yield ""

@@ -13,6 +13,7 @@ from readiness.config.models import Config
 from readiness.config.places import label
 from readiness.config.template import toml_of
 from readiness.model.errors import ReadinessError
+from readiness.model.secrets import redact
 
 _WIDTH: Final = 100
 _COLUMN: Final = 48
@@ -99,7 +100,10 @@ def _joined(scripts: Sequence[Script]) -> Iterator[Script]:
 
 
 def render(found: Discovered) -> str:
-    """The text of readiness.toml."""
+    """The text of readiness.toml.
+
+    Only what others answered is redacted: a password may be a word of the file, as `shop`.
+    """
     rows = [_HEAD]
     for table, lines in groupby(found.lines, key=lambda line: line.table):
         rows += [label(table), *_table(list(lines)), ""]
@@ -107,7 +111,7 @@ def render(found: Discovered) -> str:
         rows.append("# Not found, and what to do:")
     for gap in found.gaps:
         rows += wrap(
-            " ".join(str(gap).split()),
+            redact(" ".join(str(gap).split())),
             _WIDTH,
             initial_indent="# * ",
             subsequent_indent="#   ",

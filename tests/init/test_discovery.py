@@ -227,6 +227,13 @@ QUERIES = (
 )
 
 
+def test_a_password_that_is_a_word_of_the_file_does_not_spoil_it(folder: Path) -> None:
+    init("--dsn", "postgresql://shop:shop@127.0.0.1:1/shop")
+    text, config = written({"SHOP_PASSWORD": "shop"})
+    assert "postgresql://shop:${SHOP_PASSWORD}@127.0.0.1:1/shop" in text
+    assert config.databases["shop"].dsn.words["password"] == "shop"
+
+
 ALERTMANAGER = {
     "route": {
         "receiver": "slack",
@@ -309,6 +316,8 @@ def test_sources_that_do_not_answer_are_named_and_the_rest_is_written(
 ) -> None:
     (folder / "backups").mkdir()
     (folder / "backups" / "shop.dump").write_text("x")
+    (folder / "Dockerfile").write_text("FROM python:3.12\n")
+    (folder / "broken.yaml").write_text("apiVersion: v1\nkind: [\n")
     service.routes = {}
     service.otherwise = HTML
     output = init(
@@ -321,7 +330,15 @@ def test_sources_that_do_not_answer_are_named_and_the_rest_is_written(
     assert config.prometheus
     assert config.prometheus.url == "http://127.0.0.1:1"
     gaps = re.findall(r"^  (\S.*)", output, re.MULTILINE)
-    for what in ("a health page; ", "metrics; ", "127.0.0.1:1/shop: ", "http://127.0.0.1:1: "):
+    assert config.manifests
+    assert config.manifests.dockerfiles == ["Dockerfile"]
+    for what in (
+        "a health page; ",
+        "metrics; ",
+        str(folder / "broken.yaml"),
+        "127.0.0.1:1/shop: ",
+        "http://127.0.0.1:1: ",
+    ):
         assert len([gap for gap in gaps if gap.startswith(what)]) == 1, output
     assert "/api/v2/status" in output
     assert "Traceback" not in output

@@ -1,5 +1,7 @@
 """What `readiness init` is told to look at, and what an area finds there."""
 
+import fnmatch
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,7 @@ Value: TypeAlias = str | int | float | bool | Sequence["Value"] | Mapping[str, "
 GRANTS: Final = "readiness-grants.sql"
 """The script of missing privileges, to which several areas add statements."""
 GRANTS_ARE: Final = "privileges that the monitoring role lacks; a superuser runs it"
-# Folders of what others wrote; hidden ones are skipped, too, unless a pattern names them.
+# Folders of what others wrote, which may hold a hundred thousand files.
 _FOREIGN: Final = frozenset({"node_modules", "venv", "site-packages", "vendor", "reports"})
 _MOST_FILES: Final = 200
 
@@ -47,21 +49,23 @@ class Sources:
     timeout_s: float = 5
 
     def files(self, *patterns: str) -> list[str]:
-        """The files that match any of the patterns, relative to the folder; at most 200."""
-        found = {
-            path.relative_to(self.folder).as_posix(): None
-            for pattern in patterns
-            for path in sorted(self.folder.glob(pattern))
-            if path.is_file() and self._is_own(path, pattern)
-        }
-        return list(found)[:_MOST_FILES]
+        """The files that match any of the patterns, relative to the folder; at most 200.
 
-    def _is_own(self, path: Path, pattern: str) -> bool:
-        folders = path.relative_to(self.folder).parts[:-1]
-        named = pattern.split("/")
-        return not any(
-            part in _FOREIGN or (part.startswith(".") and part not in named) for part in folders
-        )
+        A pattern that begins with `**/` is one of names, in all folders of the target's own.
+        """
+        found = {name: None for pattern in patterns for name in sorted(self._matching(pattern))}
+        return [name for name in found if _FOREIGN.isdisjoint(name.split("/"))][:_MOST_FILES]
+
+    def _matching(self, pattern: str) -> Iterator[str]:
+        _, anywhere, name = pattern.rpartition("**/")
+        found = self._below(name) if anywhere else self.folder.glob(pattern)
+        return (path.relative_to(self.folder).as_posix() for path in found if path.is_file())
+
+    def _below(self, pattern: str) -> Iterator[Path]:
+        for place, folders, files in os.walk(self.folder):
+            # In place: os.walk enters what is left.
+            folders[:] = [one for one in folders if one not in _FOREIGN and one[0] != "."]
+            yield from (Path(place, name) for name in fnmatch.filter(files, pattern))
 
     def first(self, *names: str) -> str:
         """The first of these files that exists; empty if none does."""
