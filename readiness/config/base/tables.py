@@ -195,7 +195,9 @@ class Waiver(Model):
 class NotApplicable(Model):
     """A decision that a check does not apply to the target; it is listed on the page."""
 
-    what: Text = Field(..., description=_WHAT)
+    what: Text | Annotated[list[Text], Field(min_length=1)] = Field(
+        ..., description=f"{_WHAT}; or a list of these, where one reason covers them all"
+    )
     reason: Text = Field(..., description="why it does not apply")
     owner: Text = Field(..., description="who answers for it")
     approver: Text = Field(..., description="who agreed")
@@ -204,13 +206,18 @@ class NotApplicable(Model):
     )
 
     @property
-    def decision(self) -> Decision:
-        """As the engine and the record know it."""
-        return Decision(
-            kind=Kind.NOT_APPLICABLE,
-            expires=self.review,
-            **self.model_dump(include={"what", "owner", "approver", "reason"}),
-        )
+    def each(self) -> list[str]:
+        """What it excuses, one by one."""
+        return [self.what] if isinstance(self.what, str) else self.what
+
+    @property
+    def decisions(self) -> list[Decision]:
+        """As the engine and the record know it, one for each."""
+        said = self.model_dump(include={"owner", "approver", "reason"})
+        return [
+            Decision(kind=Kind.NOT_APPLICABLE, what=what, expires=self.review, **said)
+            for what in self.each
+        ]
 
 
 class ObserveOnly(Model):
@@ -260,7 +267,7 @@ class Config(Model):
         """All decisions: waivers first, each kind in the order of the file."""
         return (
             *(one.decision for one in self.waiver),
-            *(one.decision for one in self.not_applicable),
+            *(decision for one in self.not_applicable for decision in one.decisions),
             *(one.decision for one in self.observe_only),
         )
 
