@@ -40,8 +40,8 @@ class Diagnosis:
     grants: tuple[str, ...] = ()
 
 
-def run(path: Path | None, *, reference: bool, form: str = "text") -> int:
-    """Print one line per program and endpoint, and what fixes the rest.
+def run(path: Path | None, *, reference: bool, form: str = "text", sql: bool = False) -> int:
+    """Print one line per program and endpoint, and what fixes the rest; or only the SQL script.
 
     With a configuration only what this file needs is examined.
 
@@ -58,7 +58,10 @@ def run(path: Path | None, *, reference: bool, form: str = "text") -> int:
         found = list(tools())
     else:
         found = list(target(configured(path).config))
-    emit(form, [asdict(one) for one in found], _text(found))
+    if sql:
+        emit("text", None, _script(found))
+    else:
+        emit(form, [asdict(one) for one in found], _text(found))
     missing = any(one.needed and not one.well for one in found)
     return ExitCode.INCOMPLETE if missing else ExitCode.READY
 
@@ -102,11 +105,16 @@ def _text(found: Sequence[Diagnosis]) -> Iterator[str]:
         yield from (f"  {number}. {remedy}" for number, remedy in enumerate(remedies, 1))
     if any(one.grants for one in missing):
         yield ""
-        yield "Missing privileges, as SQL for a superuser:"
-    for place in dict.fromkeys(one.place for one in missing if one.grants):
-        yield f"  -- {place}"
-        mine = (grant for one in missing if one.place == place for grant in one.grants)
-        yield from (f"  {grant};" for grant in dict.fromkeys(mine))
+        yield "Missing privileges, as SQL for a superuser (alone: readiness doctor --sql):"
+        yield from (f"  {row}" for row in _script(missing))
+
+
+def _script(found: Sequence[Diagnosis]) -> Iterator[str]:
+    """The SQL of all missing privileges, by server."""
+    for place in dict.fromkeys(one.place for one in found if one.grants):
+        yield f"-- {place}"
+        mine = (grant for one in found if one.place == place for grant in one.grants)
+        yield from (f"{grant};" for grant in dict.fromkeys(mine))
 
 
 def _programs(binaries: Binaries) -> str:

@@ -188,25 +188,34 @@ def run(**asked: Any) -> None:
 
 @main.command()
 @click.argument("path", default=Path("readiness.toml"), type=click.Path(path_type=Path))
-def init(path: Path) -> None:
-    """Write a commented readiness.toml to start from."""
-    from readiness.config.template import write_template
+@click.option("--url", help="The service: its health, metrics and version pages are found.")
+@click.option("--dsn", help="The database; '${VARIABLE}' for its password.")
+@click.option("--prometheus", metavar="URL", help="Its scrape jobs and alert rules are found.")
+@click.option("--alertmanager", metavar="URL", help="Its routes and receivers are found.")
+@click.option("--backups", metavar="FOLDER", help="The folder of the database's dumps.")
+@click.option("--name", help="Name of the target (default: that of the folder).")
+@click.option("--yes", is_flag=True, help="Ask nothing.")
+@click.option("--template", is_flag=True, help="Write every key with its meaning instead.")
+def init(**asked: Any) -> None:
+    """Write a readiness.toml of what is found: at the addresses, and in the folder of PATH.
 
-    write_template(path)
-    click.echo(
-        f"wrote {path}; fill it in, then run `readiness config check` and `readiness doctor`"
-    )
+    Nothing is changed but new files: PATH, and files to review.
+    """
+    from readiness.cli import init as command
+
+    command.run(command.Asked(**asked))
 
 
 @main.command()
 @config_option
 @click.option("--reference", is_flag=True, help="Check what the reference system needs.")
+@click.option("--sql", is_flag=True, help="Print only the SQL of missing privileges.")
 @format_option
-def doctor(config: Path | None, reference: bool, form: str) -> None:
+def doctor(config: Path | None, reference: bool, sql: bool, form: str) -> None:
     """Check that every program and endpoint the checks need is available."""
     from readiness.cli import doctor as command
 
-    sys.exit(command.run(config, reference=reference, form=form))
+    sys.exit(command.run(config, reference=reference, form=form, sql=sql))
 
 
 @main.command()

@@ -19,12 +19,22 @@ def cross_mistakes(config: Config, today: date) -> Iterator[Mistake]:
     yield from _release(config)
     waivers = ((w.check, w.subject, w.error) for w in config.waiver)
     yield from twice(("waiver",), "check", waivers)
-    yield from twice(("not_applicable",), "what", (d.what for d in config.not_applicable))
+    yield from _excused_twice(config)
     yield from twice(("observe_only",), "what", (d.what for d in config.observe_only))
     yield from _dates(config, today)
     yield from _signoffs(config)
     for area in areas():
         yield from area.mistakes(config, today)
+
+
+def _excused_twice(config: Config) -> Iterator[Mistake]:
+    known: set[str] = set()
+    for index, excused in enumerate(config.not_applicable):
+        for what in excused.each:
+            if what in known:
+                place = ("not_applicable", index, "what")
+                yield Mistake(place, f"duplicate entry {what!r}", "keep one of them")
+            known.add(what)
 
 
 def _secrets(config: Config) -> Iterator[Mistake]:

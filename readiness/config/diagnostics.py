@@ -10,7 +10,13 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from readiness.areas.registry import areas
-from readiness.config.base import IMAGE_PATTERN, NAME_PATTERN, PATH_PATTERN, URL_PATTERN
+from readiness.config.base import (
+    IMAGE_PATTERN,
+    NAME_PATTERN,
+    PAGE_PATTERN,
+    PATH_PATTERN,
+    URL_PATTERN,
+)
 from readiness.config.base.mistakes import Mistake, Path
 from readiness.config.interpolation import Interpolation
 from readiness.config.places import NAME, place_of, places
@@ -23,6 +29,7 @@ _PATTERNS: Final = {
     NAME_PATTERN: "a name of at most 64 letters, digits, '.', '_' and '-'"
     " that begins with a letter or digit",
     PATH_PATTERN: "a path that begins with '/' and has no spaces",
+    PAGE_PATTERN: "a path that begins with '/', or a whole address; no spaces",
     IMAGE_PATTERN: "an artifact by its digest, as registry/app@sha256:64 hex digits",
     URL_PATTERN: "an address such as https://host:port/path, without '?' and '#'",
 }

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from readiness.areas.registry import areas
 from readiness.config.base import Model
-from readiness.config.base.area import Find, Subject
+from readiness.config.base.area import Absence, Find, Subject
 from readiness.config.base.tables import Config
 from readiness.config.places import STEPS, Shape, label, tables_in
 from readiness.model.errors import UsageError
@@ -16,6 +16,16 @@ from readiness.model.errors import UsageError
 @cache
 def _kinds() -> Mapping[str, tuple[str, Find]]:
     return {kind: found for area in areas() for kind, found in area.kinds.items()}
+
+
+@cache
+def _absences() -> Mapping[str, Absence]:
+    return {check: look for area in areas() for check, look in area.absences.items()}
+
+
+def absence(check: str) -> Absence | None:
+    """What looks whether the target has what an undeclared check is about, if anything does."""
+    return _absences().get(check)
 
 
 def declared_in(kind: str, needs: Iterable[str] = ()) -> str:

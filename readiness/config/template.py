@@ -89,7 +89,7 @@ class _Table:
         if value is None or key in self.only_explained:
             yield from _comment(f"{key}: {field.description}")
             return
-        line = f"{self._marked((*self.path, key))}{key} = {_toml(value)}"
+        line = f"{self._marked((*self.path, key))}{key} = {toml_of(value)}"
         if len(line) + len(field.description or "") + 4 <= _WIDTH:
             yield f"{line}  # {field.description}"
         else:
@@ -141,14 +141,19 @@ def reference() -> str:
 
 
 def write_template(path: Path) -> None:
-    """Write the template; an existing file is never touched.
+    """Write the template; see `write_new`."""
+    write_new(path, template())
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a file that does not exist yet; an existing one is never touched.
 
     Raises:
-        UsageError: the file exists, or cannot be written.
+        UsageError: it exists, or cannot be written.
     """
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write(template())
+            file.write(text)
     except FileExistsError:
         raise UsageError(
             "exists already, and is left as it is",
@@ -191,7 +196,8 @@ def _comment(text: str) -> list[str]:
     return [f"# {line}" for line in wrap(sentence, _WIDTH - 2)]
 
 
-def _toml(value: Any) -> str:
+def toml_of(value: Any) -> str:
+    """A value as TOML, on one line."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -200,10 +206,10 @@ def _toml(value: Any) -> str:
         case int() | float():
             return repr(value)
         case Mapping():
-            pairs = (f"{label((key,))[1:-1]} = {_toml(inner)}" for key, inner in value.items())
+            pairs = (f"{label((key,))[1:-1]} = {toml_of(inner)}" for key, inner in value.items())
             return f"{{ {', '.join(pairs)} }}" if value else "{}"
         case list() | tuple():
-            return f"[{', '.join(map(_toml, value))}]"
+            return f"[{', '.join(map(toml_of, value))}]"
         case _:
             return json.dumps(str(value), ensure_ascii=False)
 
@@ -211,7 +217,7 @@ def _toml(value: Any) -> str:
 def _shown(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    return "" if field.default is None else f"`{_cell(_toml(field.default))}`"
+    return "" if field.default is None else f"`{_cell(toml_of(field.default))}`"
 
 
 def _cell(text: str | None) -> str:

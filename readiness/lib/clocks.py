@@ -19,11 +19,15 @@ def agree(theirs: datetime, where: str, ours: datetime | None = None) -> None:
     Raises:
         CouldNotMeasure: they differ by more than `MOST_S`.
     """
-    off = ((ours or datetime.now(UTC)) - theirs).total_seconds()
-    if abs(off) > MOST_S:
-        direction = "behind" if off > 0 else "ahead of"
+    agree_within((theirs - (ours or datetime.now(UTC))).total_seconds(), where)
+
+
+def agree_within(ahead_s: float, where: str) -> None:
+    """The same for a clock that is known to be `ahead_s` seconds ahead of ours."""
+    if abs(ahead_s) > MOST_S:
+        direction = "ahead of" if ahead_s > 0 else "behind"
         raise CouldNotMeasure(
-            f"its clock is {abs(off):.0f} s {direction} the clock of this machine",
+            f"its clock is {abs(ahead_s):.0f} s {direction} the clock of this machine",
             where=where,
             remedy="synchronize both clocks: timedatectl set-ntp true",
         )

@@ -19,6 +19,8 @@ from readiness.lib.env_files import EnvFile, Unset, of_compose
 from readiness.lib.text import clean
 from readiness.lib.yaml_reader import BrokenYaml, Scalars
 
+NAMES: Final = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+"""The files that compose looks for, in its order."""
 _RESET: Final = "!reset"
 _OVERRIDE: Final = "!override"
 _MARK: Final = "\0"

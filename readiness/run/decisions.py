@@ -58,8 +58,8 @@ def misnamed(
         *unknown_ids(listed, ids, "[gate] profile"),
         *unknown_ids(rows, ids | suites, "[gate] independent"),
         *_unmatched_waivers(config.waiver, known, origins),
-        *_unmatched("not_applicable", [d.what for d in config.not_applicable], known, origins),
-        *_unmatched("observe_only", [d.what for d in config.observe_only], known, origins),
+        *_unmatched("not_applicable", [d.each for d in config.not_applicable], known, origins),
+        *_unmatched("observe_only", [[d.what] for d in config.observe_only], known, origins),
     ]
 
 
@@ -157,7 +157,7 @@ def _unknown_subject(waiver: Waiver, subjects: Collection[str], where: str) -> P
 
 def _unmatched(
     table: str,
-    written: Sequence[str],
+    written: Sequence[Sequence[str]],
     known: Collection[tuple[str, str]],
     origins: Mapping[str, str],
 ) -> list[Problem]:
@@ -166,8 +166,12 @@ def _unmatched(
     names |= {check.partition(".")[0] for check in names}
     names |= {f"{check}[{subject}]" for check, subject in known if subject}
     problems = []
-    for index, what in enumerate(written):
-        if not any(matches(what, check, subject) for check, subject in known):
-            where = f"{origins.get(f'{table}[{index}].what', '')} [[{table}]] what".strip()
-            problems += unknown_ids([what], names, where, "check, area or pattern")
+    for index, entry in enumerate(written):
+        where = f"{origins.get(f'{table}[{index}].what', '')} [[{table}]] what".strip()
+        unmatched = [
+            what
+            for what in entry
+            if not any(matches(what, check, subject) for check, subject in known)
+        ]
+        problems += unknown_ids(unmatched, names, where, "check, area or pattern")
     return problems

@@ -46,6 +46,7 @@ class Planned:
         settled: the outcome, if it is known without running it, with its `reason`.
         remedy: what to do so that it can be judged, if it is settled.
         undeclared: how to declare a subject, if the lack of one is the reason.
+        looks: whether the target is asked for one, as it may have none: see `Area.absences`.
         asked: whether the profile, the file or the selection asks for it; if not, it is counted
             and is not part of the verdict.
         selected: whether the user's selection includes it.
@@ -58,6 +59,7 @@ class Planned:
     reason: str = ""
     remedy: str = ""
     undeclared: str = ""
+    looks: bool = False
     asked: bool = True
     selected: bool = True
 

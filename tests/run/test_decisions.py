@@ -153,14 +153,14 @@ def test_observing_ends_on_its_last_day() -> None:
 
 
 def test_a_check_that_does_not_apply_names_its_decision() -> None:
-    made = excused("backup").decision
+    [made] = excused("backup").decisions
     [judged], [state] = apply([result(Outcome.NOT_APPLICABLE)], [made], TODAY)
     assert judged.decision == made
     assert state.state == "applied"
 
 
 def test_what_was_judged_is_not_excused() -> None:
-    [judged], [state] = apply([result()], [excused("backup").decision], TODAY)
+    [judged], [state] = apply([result()], excused("backup").decisions, TODAY)
     assert judged.decides
     assert state.state == "unused"
 
@@ -177,14 +177,20 @@ def test_a_waiver_accepts_only_the_error_that_it_names() -> None:
 
 
 def test_decisions_that_match_nothing() -> None:
+    several = excused("backup").model_copy(update={"what": ["backup.*", "bakcup.age"]})
     config = configuration(
-        not_applicable=[excused("backupp"), excused("backup")], observe_only=[observed("scal.*")]
+        not_applicable=[excused("backupp"), excused("backup"), several],
+        observe_only=[observed("scal.*")],
     )
     found = misnamed(config, KNOWN, origins={"not_applicable[0].what": "readiness.toml:9"})
     assert [(p.where, p.message) for p in found] == [
         (
             "readiness.toml:9 [[not_applicable]] what",
             "unknown check, area or pattern 'backupp'. Did you mean 'backup'?",
+        ),
+        (
+            "[[not_applicable]] what",
+            "unknown check, area or pattern 'bakcup.age'. Did you mean 'backup.age'?",
         ),
         ("[[observe_only]] what", "unknown check, area or pattern 'scal.*'."),
     ]

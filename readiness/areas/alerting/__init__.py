@@ -15,7 +15,9 @@ from readiness.areas.alerting.config import (
     Database,
 )
 from readiness.config.base.area import Area, Look
+from readiness.config.base.discovery import Discover
 from readiness.config.base.mistakes import Mistake, Path, known, twice
+from readiness.config.base.watching import Alertmanager
 
 __all__ = ["AREA"]
 
@@ -72,8 +74,29 @@ def _looks(config: Config) -> Iterator[tuple[str, Look]]:
 
     if config.prometheus and config.alerting and config.alerting.rules:
         yield "promtool (alert rules)", rule_trial.find
+    if config.alertmanager:
+        for url in config.alertmanager.urls:
+            yield "Alertmanager", partial(_peer, url, config.alertmanager)
     if config.alertmanager and config.alerting and config.alerting.severities:
         yield "alertmanager (routing)", partial(programs.find, programs.ALERTMANAGER)
+
+
+def _peer(url: str, settings: Alertmanager) -> str:
+    """Whether it answers, and whether its configuration is understood."""
+    from readiness.areas.alerting import alertmanager_config
+    from readiness.lib import alertmanager, clocks
+
+    with alertmanager.Peer(url, settings) as peer:
+        status = peer.status()
+        clocks.agree_within(peer.clock_offset_s()[0], url)
+    receivers = len(alertmanager_config.parse(status.config).receivers)
+    return f"{url}, Alertmanager {status.version}, {receivers} receivers"
+
+
+def _discovers() -> Iterator[Discover]:
+    from readiness.areas.alerting import discovery
+
+    yield from (discovery.alertmanagers, discovery.channels, discovery.rules)
 
 
 AREA: Final = Area(
@@ -88,4 +111,5 @@ AREA: Final = Area(
         LABEL_PATTERN: "the name of a label: letters, digits and '_'",
         LISTEN_PATTERN: "an address to listen on, as 127.0.0.1:9469",
     },
+    discovers=_discovers,
 )

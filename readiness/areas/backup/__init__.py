@@ -9,6 +9,7 @@ from typing import Final
 
 from readiness.areas.backup.config import Backup, Config
 from readiness.config.base.area import Area, Look
+from readiness.config.base.discovery import Discover
 from readiness.config.base.mistakes import Mistake, known
 from readiness.model.errors import UsageError
 
@@ -55,6 +56,18 @@ def _backup(backup: Backup) -> str:
     return f"{len(list(folder.glob(backup.pattern)))} files in {folder}"
 
 
+def _discovers() -> Iterator[Discover]:
+    from readiness.areas.backup import discovery
+
+    yield discovery.backups
+
+
+def _no_archive(config: Config) -> str:
+    from readiness.lib.postgres import absence
+
+    return absence.nowhere(config.databases, "WAL archive", absence.ARCHIVES, absence.STANDBYS)
+
+
 AREA: Final = Area(
     "backup",
     config=Config,
@@ -62,4 +75,10 @@ AREA: Final = Area(
     implied_by=("database",),
     mistakes=_mistakes,
     looks=_looks,
+    absences={
+        "backup.wal": _no_archive,
+        "backup.archive-end-to-end": _no_archive,
+        "backup.point-in-time": _no_archive,
+    },
+    discovers=_discovers,
 )

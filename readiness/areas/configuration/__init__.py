@@ -6,6 +6,7 @@ from typing import Final
 
 from readiness.areas.configuration.config import REPOSITORY, VARIABLE, WORKLOAD, App, Ci, Config
 from readiness.config.base.area import Area, of
+from readiness.config.base.discovery import Discover
 from readiness.config.base.mistakes import Mistake
 
 __all__ = ["AREA"]
@@ -29,6 +30,12 @@ def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
             )
 
 
+def _discovers() -> Iterator[Discover]:
+    from readiness.areas.configuration import discovery
+
+    yield from (discovery.application, discovery.ci)
+
+
 AREA: Final = Area(
     "configuration",
     config=Config,
@@ -42,4 +49,5 @@ AREA: Final = Area(
         WORKLOAD: "a kind and a name, as deployment/shop",
         REPOSITORY: "owner/name",
     },
+    discovers=_discovers,
 )

@@ -9,7 +9,8 @@ import click
 
 from readiness.areas.database.config import Config, Database, Hypertable, Pooler
 from readiness.config.base.area import Area, Configured, Look
-from readiness.model.errors import NotPermitted
+from readiness.config.base.discovery import Discover
+from readiness.model.errors import CouldNotMeasure, NotPermitted
 
 __all__ = ["AREA", "ExpectedHypertable"]
 
@@ -59,6 +60,12 @@ def _database(database: Database) -> str:
 
     with looking(database) as connection:
         version = connection.info.parameter_status("server_version")
+        if not postgres.is_at_least(connection, server.OLDEST):
+            raise CouldNotMeasure(
+                f"PostgreSQL {version} is not supported; the checks need {server.OLDEST} or later",
+                where=database.dsn.address,
+                remedy="upgrade the server: pg_upgrade",
+            )
         clocks.agree(
             postgres.fetch_value(connection, "select clock_timestamp()"), database.dsn.address
         )
@@ -79,6 +86,24 @@ def _snapshot(configured: Configured) -> click.Command:
     return snapshot(configured)
 
 
+def _discovers() -> Iterator[Discover]:
+    from readiness.areas.database import discovery
+
+    yield discovery.database
+
+
+def _no_standby(config: Config) -> str:
+    from readiness.lib.postgres import absence
+
+    return absence.nowhere(config.databases, "standby", absence.STANDBYS)
+
+
+def _no_timescale(config: Config) -> str:
+    from readiness.lib.postgres import absence
+
+    return absence.nowhere(config.databases, "TimescaleDB", absence.TIMESCALE)
+
+
 AREA: Final = Area(
     "database",
     config=Config,
@@ -89,4 +114,11 @@ AREA: Final = Area(
     },
     looks=_looks,
     commands={"snapshot": _snapshot},
+    absences={
+        "database.standby-connected": _no_standby,
+        "database.replication-lag": _no_standby,
+        "database.timescale": _no_timescale,
+        "database.hypertables": _no_timescale,
+    },
+    discovers=_discovers,
 )

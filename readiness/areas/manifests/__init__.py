@@ -5,7 +5,8 @@ from datetime import date
 from typing import Final
 
 from readiness.areas.manifests.config import Config, Manifests
-from readiness.config.base.area import Area
+from readiness.config.base.area import Area, Look
+from readiness.config.base.discovery import Discover
 from readiness.config.base.mistakes import Mistake
 
 __all__ = ["AREA"]
@@ -27,9 +28,24 @@ def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
                 yield Mistake(("manifests", key), problem, "set `kubernetes`, or leave it out")
 
 
+def _looks(config: Config) -> Iterator[tuple[str, Look]]:
+    from readiness.areas.manifests import dockerfile
+
+    if config.manifests and config.manifests.dockerfiles:
+        yield "parser of Dockerfiles", dockerfile.find
+
+
+def _discovers() -> Iterator[Discover]:
+    from readiness.areas.manifests import discovery
+
+    yield discovery.declared
+
+
 AREA: Final = Area(
     "manifests",
     config=Config,
     kinds={"manifests": ("[manifests]", _manifests)},
     mistakes=_mistakes,
+    looks=_looks,
+    discovers=_discovers,
 )

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -103,12 +104,11 @@ class Dockerfile:
             yield from stage.instructions
 
 
-def read(path: Path) -> Dockerfile:
-    """Read a Dockerfile with the parser of Docker itself.
+def find() -> str:
+    """The version of the parser.
 
     Raises:
-        CouldNotMeasure: the parser is not installed, or the file cannot be read.
-        NoData: it is not a Dockerfile.
+        CouldNotMeasure: it is not installed.
     """
     if find_spec(_PACKAGE) is None:
         raise CouldNotMeasure(
@@ -116,6 +116,17 @@ def read(path: Path) -> Dockerfile:
             where="[manifests] dockerfiles",
             remedy=_INSTALL,
         )
+    return version(_PACKAGE)
+
+
+def read(path: Path) -> Dockerfile:
+    """Read a Dockerfile with the parser of Docker itself.
+
+    Raises:
+        CouldNotMeasure: the parser is not installed, or the file cannot be read.
+        NoData: it is not a Dockerfile.
+    """
+    find()
     # Its runtime starts threads, which a fork would lose: only where a Dockerfile is read.
     import dockerfile
 

@@ -6,6 +6,8 @@ from typing import Final
 
 from readiness.areas.monitoring.config import Config, Service
 from readiness.config.base.area import Area, Find, Look, of
+from readiness.config.base.discovery import Discover
+from readiness.config.base.watching import Prometheus
 
 __all__ = ["AREA"]
 
@@ -34,9 +36,7 @@ def _looks(config: Config) -> Iterator[tuple[str, Look]]:
     for service in config.services.values():
         yield f"service {service.name}", partial(_service, service)
     if config.prometheus:
-        yield "Prometheus", partial(_is_ready, config.prometheus.url)
-    for url in config.alertmanager.urls if config.alertmanager else []:
-        yield "Alertmanager", partial(_is_ready, url)
+        yield "Prometheus", partial(_prometheus, config.prometheus)
 
 
 def _service(service: Service) -> str:
@@ -47,10 +47,25 @@ def _service(service: Service) -> str:
     return f"{service.url} answers {answer.status} at {service.live}"
 
 
-def _is_ready(url: str) -> str:
-    from readiness.lib import http
+def _prometheus(settings: Prometheus) -> str:
+    from readiness.lib import clocks, prometheus
 
-    return f"{http.get(f'{url}/-/ready', timeout_s=5).status} {url}"
+    with prometheus.Prometheus(settings) as watcher:
+        clocks.agree_within(watcher.clock_offset_s()[0], settings.url)
+        return f"{settings.url}, Prometheus {watcher.version()}"
 
 
-AREA: Final = Area("monitoring", config=Config, extends=(Service,), kinds=_KINDS, looks=_looks)
+def _discovers() -> Iterator[Discover]:
+    from readiness.areas.monitoring import discovery
+
+    yield from (discovery.service, discovery.jobs)
+
+
+AREA: Final = Area(
+    "monitoring",
+    config=Config,
+    extends=(Service,),
+    kinds=_KINDS,
+    looks=_looks,
+    discovers=_discovers,
+)

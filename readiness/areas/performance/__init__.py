@@ -16,7 +16,8 @@ from readiness.areas.performance.config import (
     Soak,
     Spike,
 )
-from readiness.config.base.area import Area
+from readiness.config.base.area import Area, Look
+from readiness.config.base.discovery import Discover
 from readiness.config.base.mistakes import Mistake, known, twice
 
 __all__ = ["AREA"]
@@ -165,6 +166,19 @@ def _placeholders(queries: Iterable[Query]) -> Iterator[Mistake]:
                 )
 
 
+def _looks(config: Config) -> Iterator[tuple[str, Look]]:
+    from readiness.areas.performance import load
+
+    if any(one.summary is None for one in config.performance.load):
+        yield "locust (load)", load.find
+
+
+def _discovers() -> Iterator[Discover]:
+    from readiness.areas.performance import discovery
+
+    yield discovery.queries
+
+
 AREA: Final = Area(
     "performance",
     timed=True,
@@ -178,4 +192,6 @@ AREA: Final = Area(
         "load": ("[[performance.load]]", lambda c: c.performance.load),
     },
     mistakes=_mistakes,
+    looks=_looks,
+    discovers=_discovers,
 )

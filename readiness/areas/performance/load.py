@@ -8,6 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple
@@ -148,6 +149,17 @@ def load(load: Load, service: Service, *, seconds: float) -> Loaded:
     return staged(load, service, [Stage(load.rate or 0.0, seconds)])
 
 
+def find() -> str:
+    """The version of locust.
+
+    Raises:
+        CouldNotMeasure: it is not installed.
+    """
+    if find_spec("locust") is None:
+        raise CouldNotMeasure("locust is not installed; it sends the load", remedy=_REMEDY)
+    return version("locust")
+
+
 def staged(load: Load, service: Service, stages: Sequence[Stage]) -> Loaded:
     """Send the load once, stage by stage, after a warm-up at the rate of the first.
 
@@ -162,8 +174,7 @@ def staged(load: Load, service: Service, stages: Sequence[Stage]) -> Loaded:
         TookTooLong: its generators could not keep up with the plan.
         NoData: no request was sent.
     """
-    if find_spec("locust") is None:
-        raise CouldNotMeasure("locust is not installed; it sends the load", remedy=_REMEDY)
+    find()
     with tempfile.TemporaryDirectory(prefix="readiness-load-") as place:
         folder = Path(place)
         (folder / "plan.json").write_text(_plan(load, service, stages), encoding="utf-8")

@@ -181,7 +181,7 @@ def _values(looks: Sequence[Look]) -> list[float] | CouldNotMeasure:
 def _memory(soak: Soak, service: Service, config: Config) -> tuple[str, Look]:
     if not soak.memory_query:
         return (
-            f"{soak.memory} of GET {service.url}{service.metrics}",
+            f"{soak.memory} of GET {service.metrics_url}",
             lambda: select(scrape(service), soak.memory),
         )
     settings, query = config.prometheus, soak.memory_query

@@ -16,6 +16,7 @@ from readiness.areas.platforms.config import (
     Vercel,
 )
 from readiness.config.base.area import Area, Subject
+from readiness.config.base.discovery import Discover
 from readiness.config.base.mistakes import Mistake, known
 
 __all__ = ["AREA"]
@@ -58,6 +59,12 @@ def _declared(*providers: str) -> str:
     return f"[platforms.NAME] with provider = {' or '.join(map(repr, providers))}".replace("'", '"')
 
 
+def _discovers() -> Iterator[Discover]:
+    from readiness.areas.platforms import discovery
+
+    yield from (discovery.vercel, discovery.render, discovery.supabase)
+
+
 AREA: Final = Area(
     "platforms",
     config=Config,
@@ -74,4 +81,5 @@ AREA: Final = Area(
         "arrival": ("[platforms.NAME.transaction]", _arrivals),
     },
     mistakes=_mistakes,
+    discovers=_discovers,
 )

@@ -6,6 +6,7 @@ from typing import Final
 
 from readiness.areas.scaling.config import Config, Live, Scaling
 from readiness.config.base.area import Area
+from readiness.config.base.discovery import Discover
 from readiness.config.base.mistakes import Mistake, Path, known
 
 __all__ = ["AREA"]
@@ -73,10 +74,17 @@ def _loaded(scaling: Scaling, live: Live, path: Path) -> Iterator[Mistake]:
         yield Mistake(place, f"{needed} is above max_replicas, {most}", remedy)
 
 
+def _discovers() -> Iterator[Discover]:
+    from readiness.areas.scaling import discovery
+
+    yield discovery.autoscalers
+
+
 AREA: Final = Area(
     "scaling",
     timed=True,
     config=Config,
     kinds={"scaling": ("[scaling.NAME]", lambda config: list(config.scaling.values()))},
     mistakes=_mistakes,
+    discovers=_discovers,
 )

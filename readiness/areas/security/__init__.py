@@ -6,6 +6,7 @@ from typing import Final
 
 from readiness.areas.security.config import HEADER_PATTERN, Config, Site
 from readiness.config.base.area import Area, Drills, Look, nothing, of
+from readiness.config.base.discovery import Discover
 
 __all__ = ["AREA"]
 
@@ -27,6 +28,12 @@ def _identity(config: Config) -> object:
     return {site.name: site.url for site in config.security.sites.values()} or None
 
 
+def _discovers() -> Iterator[Discover]:
+    from readiness.areas.security import discovery
+
+    yield discovery.site
+
+
 AREA: Final = Area(
     "security",
     config=Config,
@@ -37,4 +44,5 @@ AREA: Final = Area(
     patterns={HEADER_PATTERN: "the name of a header, as X-Cron-Secret"},
     looks=_looks,
     drills=Drills(identity=_identity, commands=nothing, recover=lambda _: False),
+    discovers=_discovers,
 )

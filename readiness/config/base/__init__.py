@@ -29,6 +29,7 @@ IMAGE_PATTERN: Final = (
     r"^(?:[a-z0-9][A-Za-z0-9._:/-]*@)?(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$"
 )
 URL_PATTERN: Final = r"^https?://[^\s/?#]+[^\s?#]*$"
+PAGE_PATTERN: Final = r"^(?:https?://[^\s/?#]+)?/\S*$"
 
 
 def _guard_credentials(url: object) -> object:
@@ -66,6 +67,12 @@ Url = Annotated[
     StringConstraints(pattern=URL_PATTERN),
     AfterValidator(lambda url: url.rstrip("/")),
 ]
+Page = Annotated[
+    str,
+    BeforeValidator(_guard_credentials),
+    StringConstraints(pattern=PAGE_PATTERN, max_length=2000),
+]
+"""A path of a service, or the address of a page that is served elsewhere."""
 Evidence = Annotated[Text, BeforeValidator(_guard_credentials)]
 """An address without a password, or a file."""
 File = Annotated[Text, AfterValidator(_beside)]

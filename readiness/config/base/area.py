@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 import click
 
 from readiness.config.base import Named
+from readiness.config.base.discovery import Discover
 from readiness.config.base.mistakes import Mistake
 from readiness.config.base.tables import Config
 
@@ -44,6 +45,10 @@ Configured = Callable[[Path | None], Any]
 """Loads the configuration from the named file, else from the one that is found."""
 Look = Callable[[], str]
 """Examines one thing for `doctor` and describes it; raises a `ReadinessError` if it is unusable."""
+
+
+Absence = Callable[[Any], str]
+"""Looks at the target of a configuration; raises a `ReadinessError` if it does not answer."""
 
 
 def nothing(*_: object) -> Iterator[Any]:
@@ -99,6 +104,10 @@ class Area:
         mistakes: finds mistakes that concern several of its tables.
         patterns: for each regular expression of its models, a description of what it matches.
         looks: what `readiness doctor` examines, by name.
+        absences: by the id of a check that a profile requires although the file declares nothing
+            for it: looks whether the target has what it is about, and gives the sentence and the
+            query that show that it has not; empty if it may have.
+        discovers: what `readiness init` asks of this area, one for each source.
         timed: whether its `load` and `disrupt` checks measure time, so that a proof runs nothing
             in parallel with them.
         drills: its drills; None if it has none.
@@ -113,6 +122,8 @@ class Area:
     mistakes: Callable[[Any, date], Iterator[Mistake]] = nothing
     patterns: Mapping[str, str] = field(default_factory=dict)
     looks: Callable[[Any], Iterator[tuple[str, Look]]] = nothing
+    absences: Mapping[str, Absence] = field(default_factory=dict)
+    discovers: Callable[[], Iterator[Discover]] = nothing
     timed: bool = False
     drills: Drills | None = None
     commands: Mapping[str, Callable[[Configured], click.Command]] = field(default_factory=dict)

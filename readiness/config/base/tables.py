@@ -16,6 +16,7 @@ from readiness.config.base import (
     Model,
     Name,
     Named,
+    Page,
     Path_,
     Positive,
     Share,
@@ -136,10 +137,19 @@ class Service(Named):
     live: Path_ = Field(
         "/health/live", description="path that answers 200 unless it needs a restart"
     )
-    metrics: Path_ = Field("/metrics", description="path of the Prometheus metrics")
+    metrics: Page = Field(
+        "/metrics",
+        description="path of the Prometheus metrics, or their whole address where another port or"
+        " exporter serves them; `bearer` is sent to the host and port of `url` only",
+    )
     timeout_s: Positive = Field(5, description="seconds; time-out of a request")
     bearer: Secret | None = Field(None, description="token sent as `Authorization: Bearer`")
     verify_tls: bool = Field(True, description="whether its certificate must be valid")
+
+    @property
+    def metrics_url(self) -> str:
+        """The whole address of the metrics."""
+        return f"{self.url}{self.metrics}" if self.metrics.startswith("/") else self.metrics
 
 
 class Database(Named):
@@ -185,7 +195,9 @@ class Waiver(Model):
 class NotApplicable(Model):
     """A decision that a check does not apply to the target; it is listed on the page."""
 
-    what: Text = Field(..., description=_WHAT)
+    what: Text | Annotated[list[Text], Field(min_length=1)] = Field(
+        ..., description=f"{_WHAT}; or a list of these, where one reason covers them all"
+    )
     reason: Text = Field(..., description="why it does not apply")
     owner: Text = Field(..., description="who answers for it")
     approver: Text = Field(..., description="who agreed")
@@ -194,13 +206,18 @@ class NotApplicable(Model):
     )
 
     @property
-    def decision(self) -> Decision:
-        """As the engine and the record know it."""
-        return Decision(
-            kind=Kind.NOT_APPLICABLE,
-            expires=self.review,
-            **self.model_dump(include={"what", "owner", "approver", "reason"}),
-        )
+    def each(self) -> list[str]:
+        """What it excuses, one by one."""
+        return [self.what] if isinstance(self.what, str) else self.what
+
+    @property
+    def decisions(self) -> list[Decision]:
+        """As the engine and the record know it, one for each."""
+        said = self.model_dump(include={"owner", "approver", "reason"})
+        return [
+            Decision(kind=Kind.NOT_APPLICABLE, what=what, expires=self.review, **said)
+            for what in self.each
+        ]
 
 
 class ObserveOnly(Model):
@@ -250,7 +267,7 @@ class Config(Model):
         """All decisions: waivers first, each kind in the order of the file."""
         return (
             *(one.decision for one in self.waiver),
-            *(one.decision for one in self.not_applicable),
+            *(decision for one in self.not_applicable for decision in one.decisions),
             *(one.decision for one in self.observe_only),
         )
 

@@ -1,8 +1,10 @@
-"""Reads files of manifests, each once, until it changes."""
+"""Reads files of manifests, each once, until it changes, and finds those of a folder."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from readiness.lib.kubernetes.inventory import Document, documents
@@ -11,6 +13,55 @@ from readiness.model.errors import CouldNotMeasure
 
 _LARGEST: Final = 16 * 1024 * 1024
 _KEPT: Final = 2000
+_OBJECT: Final = re.compile(r"^apiVersion: *\S", re.MULTILINE)
+_RENDERED: Final = ("Chart.yaml", "kustomization.yaml", "kustomization.yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Below:
+    """The manifests in a folder.
+
+    Attributes:
+        paths: the files.
+        patterns: the same, as few patterns, relative to the folder.
+        objects: how many objects they hold.
+        rendered_first: folders of charts and kustomizations, whose files are not what is applied.
+    """
+
+    paths: tuple[Path, ...]
+    patterns: list[str]
+    objects: int
+    rendered_first: tuple[str, ...]
+
+
+def manifests_below(folder: Path, names: Iterable[str]) -> Below:
+    """Those of the named files, relative to the folder, that are manifests as they are applied.
+
+    Raises:
+        CouldNotMeasure: one cannot be read or understood.
+    """
+    listed = [PurePosixPath(name) for name in names]
+    charts = sorted({name.parent for name in listed if name.name in _RENDERED})
+    outer = [one for one in charts if not any(above in charts for above in one.parents)]
+    free = [name for name in listed if not any(one in outer for one in name.parents)]
+    found = [name for name in free if _OBJECT.search(_text(folder / name))]
+    paths = tuple(folder / name for name in found)
+    return Below(
+        paths,
+        _patterns(found, free),
+        sum(len(documents_in(path)) for path in paths),
+        tuple(map(str, outer)),
+    )
+
+
+def _patterns(found: Sequence[PurePosixPath], among: Sequence[PurePosixPath]) -> list[str]:
+    """A pattern for each folder whose files are all found, and else the files."""
+    patterns: dict[str, None] = {}
+    for name in found:
+        beside = [one for one in among if (one.parent, one.suffix) == (name.parent, name.suffix)]
+        whole = len(beside) > 1 and all(one in found for one in beside)
+        patterns[str(name.with_name(f"*{name.suffix}")) if whole else str(name)] = None
+    return list(patterns)
 
 
 def documents_in(path: Path) -> Sequence[Document]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+from urllib.parse import urlsplit
 
 from readiness.config.base.tables import Service
-from readiness.lib.http import Answer, ask
+from readiness.lib.http import Answer, Session
 from readiness.lib.prometheus.grammar import (
     NAME,
     Malformed,
@@ -104,7 +105,15 @@ def scrape(service: Service) -> Exposition:
     Raises:
         CouldNotMeasure: see `readiness.lib.http.Session.request`; 16 MiB are allowed.
     """
-    return parse(ask(service, service.metrics, accept=ACCEPT, max_bytes=MAX_BYTES))
+    theirs, own = urlsplit(service.metrics_url), urlsplit(service.url)
+    # A token of the service must not reach another server.
+    is_own = (theirs.scheme, theirs.netloc) == (own.scheme, own.netloc)
+    with Session(
+        timeout_s=service.timeout_s,
+        bearer=service.bearer if is_own else None,
+        verify=service.verify_tls,
+    ) as session:
+        return parse(session.get(service.metrics_url, accept=ACCEPT, max_bytes=MAX_BYTES))
 
 
 def parse(answer: Answer) -> Exposition:

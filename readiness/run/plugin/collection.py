@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from readiness.config.subjects import subjects
+from readiness.config.subjects import absence, subjects
 from readiness.config.subjects import undeclared as missing
 from readiness.lib import bundle
 from readiness.model.check import CheckSpec, Effect, spec_of
@@ -77,10 +77,12 @@ def planned_on(subject: str | None, nodeid: str, spec: CheckSpec, state: State) 
     excused, expired = excusing(spec.id, subject or "", state.decisions, today)
     permission = state.permissions[spec.effect]
     settled, reason, remedy, undeclared = "", "", "", ""
+    looks = False
     if excused:
         settled, reason = "not-applicable", excused.reason
     elif subject is None:
         settled = "not-run"
+        looks = state.profile.requires(spec) and absence(spec.id) is not None
         undeclared = missing(state.loaded.config, spec.each, spec.needs)
         reason = f"Not configured: {undeclared}, {OR_NOT}"
         remedy = f"{undeclared}, or decide in [[not_applicable]] that it does not apply"
@@ -97,6 +99,7 @@ def planned_on(subject: str | None, nodeid: str, spec: CheckSpec, state: State) 
         reason=reason,
         remedy=remedy,
         undeclared=undeclared,
+        looks=looks,
         asked=subject is not None or state.profile.requires(spec) or bool(named),
         selected=_selected(spec, subject or "", state),
     )
@@ -156,7 +159,7 @@ def validate(planned: Sequence[Planned], state: State) -> None:
             "declares nothing that could be judged",
             where=str(state.loaded.path),
             remedy="declare services, databases or backups; an example of each table: readiness"
-            " init example.toml",
+            " init --template example.toml",
         )
 
 

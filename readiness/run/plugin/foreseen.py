@@ -123,7 +123,7 @@ def _foreseen(config: pytest.Config, state: State, *, leaves_quiet: bool) -> For
 
 def _runs(planned: Planned, *, leaves_quiet: bool) -> bool:
     later = leaves_quiet and planned.effect.needs_quiet
-    return planned.selected and not planned.settled and not later
+    return planned.selected and (planned.looks or not planned.settled) and not later
 
 
 def _is_whole(config: pytest.Config) -> bool:

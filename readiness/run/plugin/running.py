@@ -4,13 +4,14 @@ import json
 import signal
 import threading
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from types import FrameType
 from typing import Any, Final
 
 import pytest
 
+from readiness.config.subjects import absence
 from readiness.model.errors import Cause, ReadinessError, TookTooLong
 from readiness.model.evidence import (
     PROPERTY,
@@ -22,6 +23,7 @@ from readiness.model.evidence import (
 )
 from readiness.model.measurement import now
 from readiness.model.secrets import redact
+from readiness.run.ledger import Planned
 from readiness.run.plugin import collection
 from readiness.run.plugin.state import State
 
@@ -50,7 +52,8 @@ class Running:
         item.stash[EVIDENCE] = Evidence(judgements=planned.spec.judgements)
         item.stash[_STARTED] = now()
         if planned.settled:
-            item.stash[_CONCLUDED] = (Outcome(planned.settled), planned.reason)
+            with self._deadline(item.nodeid):
+                item.stash[_CONCLUDED] = self._settled(planned)
             pytest.skip(planned.reason)
         with self._deadline(item.nodeid):
             return (yield)
@@ -85,6 +88,14 @@ class Running:
             report.user_properties.append((PROPERTY, finding.to_json()))
         _redact_report(report)
         return report
+
+    def _settled(self, planned: Planned) -> tuple[Outcome, str]:
+        """The outcome of a check that does not run: nobody has to declare what does not exist."""
+        look = absence(planned.id) if planned.looks else None
+        with suppress(ReadinessError):
+            if look and (shown := look(self.state.loaded.config)):
+                return Outcome.NOT_APPLICABLE, shown
+        return Outcome(planned.settled), planned.reason
 
     def _finding(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Finding | None:
         error = call.excinfo.value if call.excinfo else None

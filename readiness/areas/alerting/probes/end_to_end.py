@@ -68,7 +68,7 @@ class CanaryPlan:
                 "a canary needs [prometheus], [alertmanager], [alerting.probe], [alerting.canary]"
                 " and a channel with an inbox",
                 where="readiness.toml",
-                remedy="see `readiness init` for an example",
+                remedy="see an example: readiness init --template example.toml",
             )
         return cls(prometheus, alertmanager, probe, canary, channels)
 

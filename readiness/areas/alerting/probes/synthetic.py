@@ -183,7 +183,8 @@ def synthetic(
             f"{table if settings else '[alertmanager]'} is not configured: synthetic alerts cannot"
             " be sent",
             where="readiness.toml",
-            remedy="see `readiness init` for an example, and the guide for the route it needs",
+            remedy="see an example: readiness init --template example.toml; the guide has the route"
+            " that it needs",
         )
     with Synthetic(settings, probe, target.receiver) as opened:
         yield opened

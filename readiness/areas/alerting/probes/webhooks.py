@@ -273,7 +273,7 @@ class DrillPlan:
             raise NoData(
                 "a drill of the delivery needs [alertmanager] and [alerting.probe.drill]",
                 where="readiness.toml",
-                remedy="see `readiness init` for an example",
+                remedy="see an example: readiness init --template example.toml",
             )
         beside = alerting.channels[probe.drill.beside]
         if beside.inbox is None:

@@ -84,6 +84,20 @@ select format('%I.%I', n.nspname, c.relname),
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind = 'S' and c.relpersistence <> 't' and @OWN@
 order by 1""".replace("@OWN@", NOT_OURS)
+OLDEST: Final = 13
+"""The first major release that the checks support."""
+# Extensions that checks read, which the server has and this database lacks.
+_EXTENSIONS: Final = """
+select name from pg_available_extensions a
+where installed_version is null
+  and (name = 'amcheck' or name = 'pg_stat_statements' and exists (
+           select from pg_settings s
+           where s.name = 'shared_preload_libraries' and s.setting ~ a.name))
+order by 1"""
+_RUNS_AMCHECK: Final = (
+    "bt_index_check(regclass, boolean)",
+    "verify_heapam(regclass, boolean, boolean, text, bigint, bigint)",
+)
 _AMCHECK: Final = """
 select p.oid::regprocedure::text
 from pg_proc p join pg_depend d on d.objid = p.oid and d.deptype = 'e'
@@ -216,17 +230,22 @@ def rights(database: Database) -> Rights:
 
 
 def grants(database: Database) -> list[str]:
-    """The SQL statements that give the role of `dsn` what the checks need; none if it has it."""
+    """The SQL that gives the role of `dsn` what the checks need; none if nothing is missing."""
     found = rights(database)
     role = found.role
     schemas = sorted({name.partition(".")[0] for name in found.hidden_sequences})
     with looking(database) as connection:
-        functions = postgres.fetch(connection, _AMCHECK)
+        functions = [name for (name,) in postgres.fetch(connection, _AMCHECK)]
+        # Only a role that sees the settings is told what is loaded.
+        extensions = [name for (name,) in postgres.fetch(connection, _EXTENSIONS)]
+        if "amcheck" in extensions:
+            functions = [*_RUNS_AMCHECK[: 1 + postgres.is_at_least(connection, 14)]]
     return [
         *([f"grant pg_monitor to {role}"] if found.lacking else []),
+        *(f"create extension {name}" for name in extensions),
         *(f"grant usage on schema {schema} to {role}" for schema in schemas),
         *(f"grant select on all sequences in schema {schema} to {role}" for schema in schemas),
-        *(f"grant execute on function {name} to {role}" for (name,) in functions),
+        *(f"grant execute on function {name} to {role}" for name in functions),
     ]
 
 

@@ -23,5 +23,5 @@ def adapter_of(deployment: Deployment) -> Adapter:
     raise NoData(
         "no adapter is configured",
         where="[deployment] adapter",
-        remedy="`readiness init` prints an example",
+        remedy="see an example: readiness init --template example.toml",
     )

@@ -1,0 +1,184 @@
+"""Finds health, metrics and version pages of a service, and the scrape jobs of Prometheus."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+from readiness.areas.monitoring.probes import health, health_bodies
+from readiness.config.base import NAME_PATTERN
+from readiness.config.base.discovery import Finding, Gap, Line, Sources
+from readiness.config.base.watching import Prometheus as Settings
+from readiness.lib.http import Answer, Session
+from readiness.lib.prometheus import Prometheus, exposition
+from readiness.lib.prometheus.replies import Target
+from readiness.model.errors import CouldNotMeasure
+
+# The paths of the usual frameworks: Kubernetes, Spring Boot, Quarkus, Mozilla's Dockerflow, and
+# Go servers.
+_HEALTH: Final = (
+    *("/health", "/healthz", "/api/health", "/actuator/health", "/q/health", "/__heartbeat__"),
+    *("/-/healthy", "/status", "/up", "/ping"),
+)
+_READY: Final = (
+    *("/health/ready", "/readyz", "/ready", "/api/health/ready", "/actuator/health/readiness"),
+    *("/q/health/ready", "/__heartbeat__", "/-/ready"),
+)
+_LIVE: Final = (
+    *("/health/live", "/livez", "/live", "/api/health/live", "/actuator/health/liveness"),
+    *("/q/health/live", "/__lbheartbeat__", "/-/healthy"),
+)
+_METRICS: Final = ("/metrics", "/actuator/prometheus", "/q/metrics", "/api/metrics")
+_VERSION: Final = ("/version", "/api/version", "/__version__", "/info", "/actuator/info")
+_ENVIRONMENT: Final = ("environment", "env", "environment_name")
+_FIELDS: Final = ("status", "version")
+_FINE: Final = frozenset({200, 204})
+_OWN_PAGE: Final = "no page of its own was found"
+
+
+class _Pages:
+    """The pages of a service, each requested once."""
+
+    def __init__(self, session: Session, url: str) -> None:
+        self._session = session
+        self._url = url
+        self._answers: dict[str, Answer] = {}
+
+    def get(self, path: str) -> Answer:
+        """The answer of one path."""
+        if path not in self._answers:
+            self._answers[path] = self._session.get(f"{self._url}{path}", cut=True)
+        return self._answers[path]
+
+    def first(self, paths: Sequence[str]) -> str:
+        """The first path that answers 200 or 204 and is no page for people; empty if none does."""
+        return next((path for path in paths if self._serves(path)), "")
+
+    def _serves(self, path: str) -> bool:
+        answer = self.get(path)
+        return answer.status in _FINE and not health_bodies.is_page(answer)
+
+
+def service(sources: Sources) -> Iterator[Finding]:
+    """The service at `url`: some 20 GETs at most."""
+    if not sources.url:
+        yield Gap("the service", "readiness init --url URL")
+        return
+    table = ("services", sources.name)
+    yield Line(table, "url", sources.url, "--url")
+    with Session(timeout_s=sources.timeout_s) as session:
+        pages = _Pages(session, sources.url)
+        yield from _health(pages, table)
+        yield from _metrics(pages, sources)
+        yield from _identity(pages, sources)
+    yield Gap(
+        "how the service's dependency is taken away",
+        f"commands in [services.{sources.name}.drill], for staging",
+    )
+
+
+def _health(pages: _Pages, table: tuple[str, str]) -> Iterator[Finding]:
+    found = pages.first(_HEALTH)
+    if not found:
+        yield Gap(
+            f"a health page; {', '.join(_HEALTH[:4])} and others answer no 200, or HTML",
+            f"set `health`, `ready` and `live` in [{'.'.join(table)}]",
+        )
+        return
+    answer = pages.get(found)
+    kind = answer.media_type or "no content type"
+    yield Line(table, "health", found, f"answers {answer.status}, {kind}")
+    for key, paths in (("ready", _READY), ("live", _LIVE)):
+        path = pages.first(paths)
+        said = f"answers {pages.get(path).status}" if path else f"{_OWN_PAGE}: `health`"
+        yield Line(table, key, path or found, said)
+    document = health.json_object(answer)
+    has = [] if isinstance(document, str) else [name for name in _FIELDS if document.get(name)]
+    if tuple(has) != _FIELDS:
+        said = f"of status and version, all that {found} has" if has else f"{found} has neither"
+        yield Line(table, "health_fields", has, said)
+
+
+def _metrics(pages: _Pages, sources: Sources) -> Iterator[Finding]:
+    table = ("services", sources.name)
+    for path in _METRICS:
+        answer = pages.get(path)
+        if answer.status in _FINE and (series := len(exposition.parse(answer).samples)):
+            yield Line(table, "metrics", path, f"{series} series")
+            return
+    elsewhere = _scraped_elsewhere(sources)
+    own = [url for url in elsewhere if url.startswith(f"{sources.url}/")] or elsewhere
+    if len(own) == 1:
+        place = own[0].removeprefix(sources.url)
+        yield Line(table, "metrics", place, "what Prometheus scrapes on this host")
+        return
+    among = f", one of {', '.join(elsewhere)}" if elsewhere else ""
+    yield Gap(
+        f"metrics; {', '.join(_METRICS[:2])} and others have none",
+        f"set `metrics` in [services.{sources.name}]: a path, or an address{among}",
+    )
+
+
+def _scraped_elsewhere(sources: Sources) -> list[str]:
+    """What Prometheus scrapes on the service's host, but itself; nothing if it does not answer."""
+    if not sources.prometheus:
+        return []
+    try:
+        targets = _targets(sources)
+    except CouldNotMeasure:
+        return []  # `jobs` names it
+    host = urlsplit(sources.url).hostname
+    return sorted(
+        target.url
+        for target in targets
+        if urlsplit(target.url).hostname == host and "?" not in target.url
+        if not target.url.startswith(f"{sources.prometheus}/")
+    )
+
+
+def _identity(pages: _Pages, sources: Sources) -> Iterator[Finding]:
+    """Where the service reports its version and its environment."""
+    documents = {path: health.json_object(pages.get(path)) for path in (*_VERSION, _HEALTH[0])}
+    for path, document in documents.items():
+        if isinstance(document, str) or pages.get(path).status not in _FINE:
+            continue
+        for key in _ENVIRONMENT:
+            word = document.get(key)
+            if isinstance(word, str) and re.match(NAME_PATTERN, word):
+                marker = {"service": sources.name, "path": path, "field": key}
+                yield Line(("target",), "environment", word, f"`{key}` of {path}")
+                yield Line(("target",), "marker", marker, f"`{key}` of {path}")
+                return
+
+
+def jobs(sources: Sources) -> Iterator[Finding]:
+    """The scrape jobs of Prometheus, with their intervals."""
+    if not sources.prometheus:
+        yield Gap("Prometheus", "readiness init --prometheus URL")
+        return
+    yield Line(("prometheus",), "url", sources.prometheus, "--prometheus")
+    pools = defaultdict(list)
+    for target in _targets(sources):
+        pools[target.pool].append(target)
+    if not pools:
+        yield Gap("scrape jobs: Prometheus has no target", "scrape_configs of prometheus.yml")
+    for name, targets in pools.items():
+        if not re.match(NAME_PATTERN, name):
+            yield Gap(f"a name for the scrape job {name!r}", "rename it: letters, digits, . _ -")
+            continue
+        down = sum(target.health == "down" for target in targets)
+        states = f"{len(targets)} scraped" + (f", {down} of them down" if down else "")
+        job: dict[str, float | int] = {"interval_s": _number(targets[0].interval_s)}
+        if len(targets) > 1:
+            job["min_targets"] = len(targets)
+        yield Line(("prometheus", "jobs"), name, job, states)
+
+
+def _targets(sources: Sources) -> tuple[Target, ...]:
+    with Prometheus(Settings(url=sources.prometheus, timeout_s=sources.timeout_s)) as watcher:
+        return watcher.targets()
+
+
+def _number(seconds: float) -> float | int:
+    return int(seconds) if seconds == int(seconds) else seconds
