@@ -204,4 +204,6 @@ def _known_workers(workers: str) -> None:
 
 
 def _say(text: str) -> None:
-    click.echo(f"reference system: {text}")
+    from readiness.report.layout import wrap
+
+    click.echo("\n".join(wrap(f"reference system: {text}", width(), "  ")))

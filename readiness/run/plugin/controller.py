@@ -18,6 +18,7 @@ from readiness.run.ledger import Ledger, Planned
 from readiness.run.plugin import collection, foreign, foreseen, handover, quiet
 from readiness.run.plugin.running import finding_of
 from readiness.run.plugin.state import State, refuse
+from readiness.run.progress import heading
 
 _BROKEN: Final = {Outcome.FAIL, Outcome.ERROR}
 _ORDINARY: Final = {
@@ -43,6 +44,7 @@ class Controller:
             event="begin",
             run=state.run.model_dump(mode="json"),
             target=state.target.model_dump(mode="json"),
+            profile=state.profile.name,
             run_timeout_s=state.loaded.config.gate.run_timeout_s,
         )
 
@@ -63,6 +65,10 @@ class Controller:
     def incident(self, kind: str, message: str) -> None:
         """Record something that makes the run incomplete."""
         self.note(event="incident", kind=kind, message=redact(message))
+
+    def pytest_report_header(self) -> str:
+        """Say what is judged: target, profile, fingerprint."""
+        return f"readiness: {heading(self.ledger.begun or {})}"
 
     # Collection: the plan
 
