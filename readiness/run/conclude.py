@@ -83,7 +83,7 @@ def conclude(
         signoffs=tuple(_note(s) for s in config.signoff),
         guides=tuple(_guides(config)),
     )
-    earlier = load(baseline) if baseline else history.latest(reports, target.name)
+    earlier = load(baseline) if baseline else history.baseline(history.Files(reports), facts)
     if earlier:
         facts = facts.model_copy(update={"changes": diff.changes(earlier, facts)})
     return judge(facts)

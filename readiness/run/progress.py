@@ -131,7 +131,7 @@ class Overall:
             self._looked = True
             target = ledger.begun.get("target")
             name = target.get("name") if isinstance(target, dict) else None
-            self._before = history.latest(self._reports, str(name))
+            self._before = history.latest(history.Files(self._reports), str(name))
         return self._before
 
 

@@ -32,6 +32,7 @@ from readiness.model.record import (
 from readiness.report import details, github, html, write_all
 from readiness.report.console import summary
 from readiness.report.diff import render_diff
+from readiness.report.trends import past_run
 from tests.support.page_records import errors
 from tests.support.records import (
     BEGAN,
@@ -202,7 +203,8 @@ def test_the_page_has_only_our_elements(written: Path, ours: set[tuple[str, str]
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_earlier_runs_and_anchors_stay_text(kind: str, ours: set[tuple[str, str]]) -> None:
     record = _record(HOSTILE[kind])
-    text = "".join(html.render(record, earlier=[record, record])).encode("utf-8", "replace")
+    past = past_run(record.to_json())
+    text = "".join(html.render(record, earlier=[past, past])).encode("utf-8", "replace")
     page = _Shape(text.decode())
     assert page.shape - {("circle", name) for name in ("", "class", "cx", "cy", "r")} <= ours
     assert len(page.ids) == len(set(page.ids))
