@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import Final, Literal
 
 from readiness.model import figures
-from readiness.model.clean import line, no_command
 from readiness.model.evidence import Outcome
 from readiness.model.record import Change, Changes, CheckResult, Facts, RunRecord
-from readiness.report.view import CHANGE_HEADINGS, change_text
+from readiness.report.view import CHANGE_HEADINGS
 
 _Key = tuple[str, str]
 # A waived failure still counts as failing: a waiver must not look like a fix.
@@ -48,25 +47,6 @@ def changes(old: RunRecord, new: Facts) -> Changes:
         since_verdict=old.verdict,
         items=tuple(sorted(found, key=lambda c: _RANK[c.kind])),
     )
-
-
-def render_diff(found: Changes) -> str:
-    """The differences as text for a terminal."""
-    since = f"run {line(found.since_run, 100)} of {figures.when(found.since)}"
-    rows = [f"Since {since} ({found.since_verdict}):"]
-    for kind, heading in CHANGE_HEADINGS.items():
-        items = [item for item in found.items if item.kind == kind]
-        if items:
-            rows += ["", f"{heading} ({len(items)})", *map(_row, items)]
-    if not found.items:
-        rows.append("  nothing changed")
-    return "\n".join(map(no_command, rows)) + "\n"
-
-
-def _row(item: Change) -> str:
-    name = f"{item.check}[{item.subject}]" if item.subject else item.check
-    text = change_text(item)
-    return f"  {line(name, 300)}: {text}" if text else f"  {line(name, 300)}"
 
 
 def _by_key(facts: Facts) -> dict[_Key, CheckResult]:

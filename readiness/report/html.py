@@ -7,7 +7,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from readiness.model.course import Course
@@ -68,13 +68,17 @@ def render(
     """
     room = _room(record.checks)
     view = build(record, room, trends(record, earlier))
-    stream = _template().stream(
-        v=view,
-        annex=evidence == "full",
-        pictured=room.passed_pictures,
-        drills=_placed(drills(record), view),
-        anchors={row.name: anchor for anchor, row in view.rows.items()},
-        printed_id=re.sub(r"[^A-Za-z0-9._-]+", "-", record.run.id)[:60],
+    stream = (
+        environment()
+        .get_template("readiness.html")
+        .stream(
+            v=view,
+            annex=evidence == "full",
+            pictured=room.passed_pictures,
+            drills=_placed(drills(record), view),
+            anchors={row.name: anchor for anchor, row in view.rows.items()},
+            printed_id=re.sub(r"[^A-Za-z0-9._-]+", "-", record.run.id)[:60],
+        )
     )
     stream.enable_buffering(_BUFFERED_NODES)
     return stream
@@ -112,16 +116,17 @@ def _placed(found: Mapping[Course, Drill], view: View) -> _Drills:
 
 
 @lru_cache(maxsize=1)
-def _template() -> Template:
-    environment = Environment(
+def environment() -> Environment:
+    """The templates of all pages, which escape what they show."""
+    made = Environment(
         loader=PackageLoader("readiness.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(n="{:,}".format, plain=_plain, spans=spans)
-    environment.globals.update(
+    made.filters.update(n="{:,}".format, plain=_plain, spans=spans)
+    made.globals.update(
         css=_css(),
         shapes=SHAPES,
         order=ORDER,
@@ -139,4 +144,4 @@ def _template() -> Template:
         timeline_of=charts.timeline,
         box=course_rows.BOX,
     )
-    return environment.get_template("readiness.html")
+    return made

@@ -164,11 +164,11 @@ class Lines:
     def event(self, event: Event, ledger: Ledger) -> None:
         """Print a line when a check has ended."""
         self._running.take(event)
-        if event["event"] == "begin":
-            for row in textwrap.wrap(heading(event), _COLUMNS, subsequent_indent="  "):
-                self._say(row)
         if event["event"] == "plan" and not self._planned:
             self._planned = True
+            # Only now: a run that is refused judges nothing.
+            for row in textwrap.wrap(heading(ledger.begun or {}), _COLUMNS, subsequent_indent="  "):
+                self._say(row)
             selected = sum(p.selected and p.asked for p in ledger.plan.values())
             self._say(f"{selected} checks planned")
         nodeid = str(event.get("nodeid", ""))

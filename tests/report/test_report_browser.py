@@ -15,7 +15,7 @@ from typing import Any, Final
 import pytest
 
 from readiness.model.record import RunRecord
-from readiness.report import files, html
+from readiness.report import compare, files, html, several
 from readiness.servers import programs
 from readiness.servers.programs import AbsentError
 from tests.support import timescale_server
@@ -109,6 +109,9 @@ class _Browser:
     def load(self, record: RunRecord) -> None:
         files.write(self.page, html.render(record))
 
+    def load_text(self, text: str) -> None:
+        self.page.write_text(text, encoding="utf-8")
+
     def run(self, script: str, *options: str) -> Any:
         """What a script gives to `show` in a copy of the page."""
         text = self.page.read_text(encoding="utf-8")
@@ -190,6 +193,25 @@ def test_axe_finds_no_violation(browser: _Browser, name: str, scheme: str, least
     found = browser.run(f"{axe}{_AUDIT}", "--window-size=1280,800", chosen)
     assert found["dark"] == (scheme == "dark")
     assert found["checked"] >= least
+    assert found["violations"] == []
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["dark", "light"])
+@pytest.mark.parametrize("page", ["diff", "summary"])
+def test_axe_finds_no_violation_on_the_small_pages(
+    browser: _Browser, tmp_path: Path, page: str, scheme: int
+) -> None:
+    axe = _axe()
+    records = [(tmp_path / f"{name}.json", _RECORDS[name]()) for name in ("small", "errors")]
+    records[0][0].with_suffix(".html").write_text("its page")
+    browser.load_text(
+        several.page(several.targets(records), tmp_path)
+        if page == "summary"
+        else compare.page(compare.Comparison.of(*(record for _, record in records)))
+    )
+    chosen = f"--blink-settings=preferredColorScheme={scheme}"
+    found = browser.run(f"{axe}{_AUDIT}", "--window-size=1280,800", chosen)
+    assert found["dark"] == (scheme == 0)
     assert found["violations"] == []
 
 

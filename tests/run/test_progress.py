@@ -62,8 +62,9 @@ def test_the_beginning_names_target_profile_and_fingerprint_in_80_columns() -> N
     target = {"name": "orders", "release": "2.4.0+" + "b" * 40, "environment": "staging"}
     begin: Event = {"event": "begin", "profile": "core",
                     "target": {**target, "fingerprint": "0c9e4b1f6a27"}}  # fmt: skip
-    Lines(out).event(begin, ledger_of(begin))
-    first, second = out.getvalue().splitlines()
+    Lines(out).event(PLAN, ledger_of(begin, PLAN))
+    first, second, planned = out.getvalue().splitlines()
+    assert planned == "2 checks planned"
     assert first.startswith("orders 2.4.0+b")
     assert len(first) <= 80
     assert f"{first}{second}".endswith("· staging · profile core ·  fingerprint 0c9e4b1f6a27")
