@@ -149,6 +149,10 @@ def _show(ended: Ended, options: Options, *, verbose: bool) -> None:
         text = details.details(ended.record, width=width(), color=colored(sys.stdout))
         click.echo(f"\n{text}")
     click.echo(f"\n{summary(ended.record, options.reports)}", nl=False)
+    if ended.note:
+        from readiness.report.layout import wrap
+
+        click.echo("\n".join(wrap(f"readiness: {ended.note}", width(), "    ")), err=True)
     if ended.refusal:
         raise UsageError(ended.refusal)
 

@@ -190,6 +190,8 @@ class RunFacts(_Frozen):
     """Installed pytest plugins that were loaded and that no run needs, as `name version`."""
     configuration: tuple[Setting, ...] = ()
     """What the file and the environment set; all other keys have their documented defaults."""
+    notes: tuple[str, ...] = ()
+    """What the reader should know and no verdict depends on, as a history out of reach."""
 
     def ended(self, at: datetime, *, interrupted: bool, partial: str) -> Self:
         """The same at the end of the run; `partial` says why not everything was selected."""

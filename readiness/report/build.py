@@ -207,6 +207,7 @@ def _banners(record: RunRecord) -> Iterator[str]:
         yield "Only some of the checks were selected" + (f": {chosen}" if chosen else ".")
     if run.interrupted:
         yield "The run was interrupted before it finished."
+    yield from (line(note, 600) for note in run.notes)
 
 
 def _facts(record: RunRecord, note: str) -> Iterator[tuple[str, str]]:

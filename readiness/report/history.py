@@ -103,28 +103,25 @@ def earlier(kept: Kept, record: RunRecord, most: int = MOST) -> tuple[PastRun, .
         except RecordError:
             continue
         before = old.id != record.run.id and old.started < figures.in_utc(record.run.started)
-        if before and old.of == (*_of(record), record.policy.profile):
+        if before and old.of == _of(record):
             found.append(old)
     return tuple(found)
 
 
 def _first(kept: Kept, facts: Facts, *, ready: bool) -> RunRecord | None:
     for text in kept.texts(facts.target.name, ready=ready):
-        record = _parsed(text)
-        if (
-            record
-            and _of(record) == _of(facts)
-            and record.policy.profile == facts.policy.profile
-            and not record.run.selection.partial
-            and not record.run.interrupted
-            and (record.verdict is Verdict.READY or not ready)
-        ):
+        try:
+            run = past_run(text)  # ten times as fast as the whole record
+        except RecordError:
+            continue
+        fits = run.whole and run.of == _of(facts) and (run.verdict is Verdict.READY or not ready)
+        if fits and (record := _parsed(text)):
             return record
     return None
 
 
-def _of(facts: Facts) -> tuple[str, str]:
-    return facts.target.name, facts.target.environment
+def _of(facts: Facts) -> tuple[str, str, str]:
+    return facts.target.name, facts.target.environment, facts.policy.profile
 
 
 def _parsed(text: str) -> RunRecord | None:

@@ -14,7 +14,7 @@ applies the same events from the journal and gets the same ledger.
 | `crash` | `nodeid`, `text` |
 | `incident` | `kind`, `message` |
 | `interrupted` | |
-| `end` | `verdict` |
+| `end` | `verdict`, `note`: what went wrong after it |
 """
 
 from collections.abc import Callable, Mapping

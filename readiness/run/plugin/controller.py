@@ -239,7 +239,9 @@ class Controller:
         if ended.refusal:
             sys.stderr.write(f"readiness: {ended.refusal}\n")
         elif ended.record:
-            self.note(event="end", verdict=ended.record.verdict)
+            self.note(event="end", verdict=ended.record.verdict, note=ended.note)
+        if ended.note:
+            sys.stderr.write(f"readiness: {ended.note}\n")
 
     def _doubt(self, session: pytest.Session) -> None:
         """Record where pytest's status and the ledger disagree; it can only worsen the verdict."""
