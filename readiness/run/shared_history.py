@@ -106,6 +106,19 @@ def store(dsn: Dsn, record: RunRecord) -> None:
         fetch(connection, _FORGET, (*whose.key, KEPT))
 
 
+def look(dsn: Dsn) -> str:
+    """How many runs it holds, for `readiness doctor`; changes nothing.
+
+    Raises:
+        CouldNotMeasure: the database cannot be reached or used; see `connect`.
+    """
+    with connect(dsn, timeout_s=_TIMEOUT_S) as connection:
+        if not _version(connection):
+            return f"{dsn.address}: no tables yet, the first run makes them"
+        count = fetch_value(connection, "select count(*) from readiness.runs")
+    return f"{dsn.address}: runs stored: {count:,}"
+
+
 @contextmanager
 def _connected(dsn: Dsn) -> Iterator[Connection]:
     with connect(dsn, timeout_s=_TIMEOUT_S, application_name="readiness history") as connection:

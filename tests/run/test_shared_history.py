@@ -8,6 +8,8 @@ from threading import Barrier
 
 import pytest
 
+from readiness.cli import doctor
+from readiness.config.models import Config
 from readiness.lib.postgres import connect, fetch_value
 from readiness.model.errors import CouldNotMeasure, NotPermitted
 from readiness.model.record import RunRecord, TargetFacts
@@ -72,6 +74,17 @@ def test_two_pipelines_make_the_tables_and_store_at_once(dsn: Dsn) -> None:
     assert min(seen) >= 5
     assert _value(dsn, "select count(*) from readiness.runs") == 5 * workers
     assert _value(dsn, "select count(*) from readiness.migrations") == 1
+
+
+def test_doctor_looks_and_makes_no_tables(dsn: Dsn) -> None:
+    assert shared_history.look(dsn).endswith("no tables yet, the first run makes them")
+    assert shared_history.look(dsn).endswith("no tables yet, the first run makes them")
+    shared_history.store(dsn, _record(1))
+    assert shared_history.look(dsn).endswith(": runs stored: 1")
+    target = {"name": "orders", "environment": "staging", "release": "1"}
+    config = Config.model_validate({"target": target, "gate": {"history": _CLOSED.reveal()}})
+    (found,) = [one for one in doctor.target(config) if one.thing == "shared history"]
+    assert (found.well, found.needed) == (False, False)
 
 
 def test_storing_a_run_again_changes_nothing(dsn: Dsn) -> None:
