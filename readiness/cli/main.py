@@ -155,7 +155,7 @@ def _selection_options(function: _F) -> _F:
     "workers",
     default="auto",
     metavar="WORKERS",
-    help="Number of parallel workers; auto: four, or none for few checks.",
+    help="Number of parallel workers; auto: four, none for few checks, never more than files.",
 )
 @click.option(
     "--reports",
