@@ -66,15 +66,16 @@ def write_all(
     record = resealed(record)
     as_json = lru_cache(record.to_json)
 
+    earlier = lru_cache(lambda: history.earlier(past or history.Files(folder), record))
+
     def page() -> Iterable[str]:
-        earlier = history.earlier(past or history.Files(folder), record)
-        return html.render(record, evidence=evidence, earlier=earlier)
+        return html.render(record, evidence=evidence, earlier=earlier())
 
     steps: list[Callable[[], Path | None]] = [
         partial(_write, folder / "readiness.json", lambda: [as_json()]),
         partial(_write, folder / "readiness.html", page),
         partial(_write, folder / "readiness.xml", lambda: [junit.render(record)]),
-        partial(_write, folder / "readiness.md", lambda: [markdown.render(record)]),
+        partial(_write, folder / "readiness.md", lambda: [markdown.render(record, earlier())]),
         partial(_write, folder / "readiness.pr.md", lambda: [pull_request.render(record)]),
         partial(_write, folder / "readiness.ctrf.json", lambda: [ctrf.render(record)]),
         partial(_write, folder / "readiness.prom", lambda: [openmetrics.render(record)]),

@@ -57,10 +57,10 @@ def past(dsn: Dsn | None, whose: Whose, reports: Path) -> Past:
     try:
         return Past(shared_history.read(dsn, whose))
     except CouldNotMeasure as error:
+        place = f"{error.where}: " if error.where else ""
+        why = f"{place}{error.message}".rstrip(".")
         return Past(
-            files,
-            f"The shared history could not be read, so earlier runs are those of {reports}/history,"
-            f" and this one is not stored there: {error.sentence}",
+            files, f"No shared history: {why}. Not stored there; compared with {reports}/history."
         )
 
 

@@ -8,7 +8,7 @@ import pytest
 from readiness.model.measurement import Limit, at_least, at_most
 from readiness.model.record import Facts, RunRecord, Selection
 from readiness.model.verdict import judge
-from readiness.report import html
+from readiness.report import html, markdown
 from readiness.report.trends import Drift, PastRun, past_run, trends
 from tests.support.page_records import of_size
 from tests.support.records import BEGAN, make_check, make_measurement, make_record
@@ -86,6 +86,13 @@ def test_the_page_marks_red_and_partial_runs_and_draws_the_drift() -> None:
     assert "(65 % of it used)" in section
     assert "last 6 runs: 40 ms, 45 ms, 50 ms, 55 ms, 60 ms, 65 ms" in section
     assert "reaches the limit in about 11 days at this rate" in section
+
+
+def test_the_summary_of_a_job_names_the_drift() -> None:
+    records = [_run(value, day) for day, value in enumerate((40, 45, 50, 55, 60))]
+    text = markdown.render(_run(65, 5), _earlier(records))
+    assert "## Figures that move towards their limit\n" in text
+    assert "p95 latency 65 ms, limit ≤ 100 ms (65 % of it); about 7 days at this rate" in text
 
 
 def test_300_checks_and_50_runs_of_history_fit_into_200_kilobytes() -> None:
