@@ -1,12 +1,12 @@
 """What changed between two runs: checks, outcomes, limits, and figures near their limits."""
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal
 
 from readiness.model import figures
 from readiness.model.evidence import Outcome
 from readiness.model.record import Change, Changes, CheckResult, Facts, RunRecord
+from readiness.report.trends import used_share
 from readiness.report.view import CHANGE_HEADINGS
 
 _Key = tuple[str, str]
@@ -159,17 +159,11 @@ def _used(check: CheckResult) -> dict[str, tuple[float, str]]:
     several: set[str] = set()
     for measurement in check.measurements:
         value, limit = measurement.value, measurement.limit
-        if limit is None or not (_positive(value) and _positive(limit.value)):
+        used = used_share(value, limit) if limit else None
+        if limit is None or used is None:
             continue
-        if limit.op not in {"<=", "<", ">=", ">"}:
-            continue
-        used = float(value) / float(limit.value)
         if measurement.name in found:
             several.add(measurement.name)
         shown = figures.observed_and_limit(value, limit, measurement.unit)[0]
-        found[measurement.name] = (used if limit.op[0] == "<" else 1 / used, shown)
+        found[measurement.name] = (used, shown)
     return {name: figure for name, figure in found.items() if name not in several}
-
-
-def _positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf

@@ -202,7 +202,7 @@ def _drift(
     key, name = (check.id, check.subject), (measurement.key, measurement.name)
     known = [(r.started, r.checks[key][1][name]) for r in ready
              if key in r.checks and name in r.checks[key][1]]  # fmt: skip
-    used = [_used(value, limit) for value in (*(v for _, v in known), measurement.value)]
+    used = [used_share(value, limit) for value in (*(v for _, v in known), measurement.value)]
     times = [started.timestamp() for started, _ in known] + [figures.in_utc(now).timestamp()]
     shares = [share for share in used if share is not None]
     third = len(shares) // 3
@@ -218,7 +218,7 @@ def _drift(
     yield Drift(check, measurement, points, shares[-1], kept)
 
 
-def _used(value: object, limit: Limit) -> float | None:
+def used_share(value: object, limit: Limit) -> float | None:
     """The share of its limit that a figure uses; None if there is no such share."""
     if limit.op not in {"<=", "<", ">=", ">"} or not _positive(value, limit.value):
         return None
