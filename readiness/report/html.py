@@ -34,6 +34,7 @@ _MOST_AREAS: Final = 40
 _MOST_STEPS: Final = 100
 # Figures of a finding beyond its misses are folded if there are more.
 _MOST_FIGURES: Final = 4
+_MOST_STREAKS: Final = 8
 # Outcomes that are colored in the table of areas.
 _LOUD: Final = frozenset({Outcome.FAIL, Outcome.ERROR, Outcome.NOT_RUN})
 _QUIET: Final = frozenset({Outcome.PASS, Outcome.NOT_APPLICABLE})
@@ -138,6 +139,7 @@ def environment() -> Environment:
         most_areas=_MOST_AREAS,
         most_steps=_MOST_STEPS,
         most_figures=_MOST_FIGURES,
+        most_streaks=_MOST_STREAKS,
         bar_of=charts.bar,
         spark_of=charts.sparkline,
         distribution_of=charts.distribution,

@@ -88,6 +88,18 @@ def test_the_page_marks_red_and_partial_runs_and_draws_the_drift() -> None:
     assert "reaches the limit in about 11 days at this rate" in section
 
 
+def test_of_runs_that_come_and_go_the_newest_streaks_are_named() -> None:
+    records = [
+        _run(140 if day % 2 else 40, day, outcome="fail" if day % 2 else "pass")
+        for day in range(20)
+    ]
+    text = "".join(html.render(_run(40, 20), earlier=_earlier(records)))
+    section = text[text.index('id="history"') : text.index('id="areas"')]
+    assert section.count("READY</b>") == 8
+    assert "oldest first: …, then" in section
+    assert "09 Dec 2026" in section
+
+
 def test_the_summary_of_a_job_names_the_drift() -> None:
     records = [_run(value, day) for day, value in enumerate((40, 45, 50, 55, 60))]
     text = markdown.render(_run(65, 5), _earlier(records))
