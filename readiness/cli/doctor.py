@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import click
@@ -87,6 +88,12 @@ def target(config: Config) -> Iterator[Diagnosis]:
     for area in areas():
         for name, look in area.looks(config):
             yield _diagnose(name, look)
+    if config.gate.history:
+        from readiness.run import shared_history
+
+        # No verdict depends on it.
+        found = _diagnose("shared history", partial(shared_history.look, config.gate.history))
+        yield replace(found, needed=False)
 
 
 def _text(found: Sequence[Diagnosis]) -> Iterator[str]:

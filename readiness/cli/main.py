@@ -155,7 +155,7 @@ def _selection_options(function: _F) -> _F:
     "workers",
     default="auto",
     metavar="WORKERS",
-    help="Number of parallel workers; auto: four, or none for few checks.",
+    help="Number of parallel workers; auto: four, none for few checks, never more than files.",
 )
 @click.option(
     "--reports",
@@ -299,16 +299,19 @@ def recover(config: Path | None) -> None:
 
 
 @main.command()
-@click.argument("record", type=click.Path(path_type=Path))
+@click.argument("records", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--reports", default=Path("reports"), type=click.Path(path_type=Path), show_default=True
 )
 @_evidence_option
-def report(record: Path, reports: Path, evidence: "EvidenceShown") -> None:
-    """Write all reports again from a record."""
+def report(records: tuple[Path, ...], reports: Path, evidence: "EvidenceShown") -> None:
+    """Write all reports again from a record, or one summary over those of several targets.
+
+    The summary is summary.html and summary.md in the folder; the exit code is the worst.
+    """
     from readiness.cli import records as command
 
-    sys.exit(command.report(record, reports, evidence))
+    sys.exit(command.report(records, reports, evidence))
 
 
 @main.command()
@@ -325,7 +328,14 @@ def attest(record: Path, file: Path, *, verify: bool) -> None:
 @main.command()
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "html", "json"]),
+    default="text",
+    show_default=True,
+    help="For a terminal, a comment, a ticket or programs.",
+)
 @click.option(
     "--exit-code", is_flag=True, help="Exit 1 if a check newly fails or is no longer judged."
 )

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,18 +17,28 @@ from readiness.model.record import CheckResult, RunRecord
 from readiness.model.suggest import did_you_mean
 from readiness.model.verdict import judge
 from readiness.report import EvidenceShown, write_all
-from readiness.report import diff as differ
 
 # What fails now, and what was judged before and is no more.
 _WORSE: Final = frozenset({"newly-failing", "removed", "not-applicable"})
 
 
-def report(path: Path, reports: Path, evidence: EvidenceShown = "full") -> int:
-    """Write all reports again from a record; the exit code is that of its verdict.
+def report(paths: Sequence[Path], reports: Path, evidence: EvidenceShown = "full") -> int:
+    """Write all reports again from a record, or one summary of several; the exit code is the worst.
 
     Raises:
-        RecordError: the record cannot be read, or its verdict is not what its facts give.
+        RecordError: a record cannot be read, or its verdict is not what its facts give.
+        UsageError: two of them are the same run.
     """
+    found = [_verified(path) for path in paths]
+    if len(found) > 1:
+        return _summary(list(zip(paths, found, strict=True)), reports)
+    (record,) = found
+    write_all(record, reports, evidence=evidence)
+    click.echo(summary(record, reports), nl=False)
+    return exit_code(record)
+
+
+def _verified(path: Path) -> RunRecord:
     record = records.load(path)
     again = judge(record)
     if again.verdict is not record.verdict:
@@ -36,9 +47,29 @@ def report(path: Path, reports: Path, evidence: EvidenceShown = "full") -> int:
             where=str(path),
             remedy="use the record as the run wrote it",
         )
-    write_all(record, reports, evidence=evidence)
-    click.echo(summary(record, reports), nl=False)
-    return exit_code(record)
+    return record
+
+
+def _summary(found: Sequence[tuple[Path, RunRecord]], reports: Path) -> int:
+    from readiness.report import files, several
+
+    runs: dict[str, Path] = {}
+    for path, record in found:
+        if record.run.id in runs:
+            raise UsageError(
+                f"is the same run as {runs[record.run.id]}",
+                where=str(path),
+                remedy="name each run once, with the record of each target",
+            )
+        runs[record.run.id] = path
+    targets = several.targets(found)
+    page = reports / several.PAGE
+    files.make_folder(reports)
+    files.write(page, [several.page(targets, reports)])
+    files.write(reports / several.MARKDOWN, [several.markdown(targets, reports)])
+    shown = several.text(targets, width=width(), color=colored(sys.stdout), page=str(page))
+    click.echo(shown, nl=False)
+    return several.code(targets)
 
 
 def attest(path: Path, file: Path, *, verify: bool = False) -> int:
@@ -60,12 +91,12 @@ def attest(path: Path, file: Path, *, verify: bool = False) -> int:
 
 
 def diff(old: Path, new: Path, form: str = "text", *, exit_code: bool = False) -> int:
-    """Print what changed from one record to another, as `text` or `json`.
+    """Print what changed from one record to another.
 
     Args:
         old: the earlier record.
         new: the later record.
-        form: `text` or `json`.
+        form: `text`, `markdown`, `html` or `json`.
         exit_code: whether to tell it by the exit code.
 
     Returns:
@@ -74,15 +105,21 @@ def diff(old: Path, new: Path, form: str = "text", *, exit_code: bool = False) -
     Raises:
         RecordError: one of them cannot be read.
     """
-    before, after = records.load(old), records.load(new)
-    found = differ.changes(before, after)
-    worse = any(item.kind in _WORSE for item in found.items)
-    if form == "json":
-        told = found.model_dump(mode="json")
-        runs = {"to_run": after.run.id, "to_verdict": after.verdict, "worse": worse}
-        click.echo(json.dumps(told | runs, indent=1))
-    else:
-        click.echo(differ.render_diff(found), nl=False)
+    from readiness.report import compare
+
+    found = compare.Comparison.of(records.load(old), records.load(new))
+    worse = any(item.kind in _WORSE for item in found.changes.items)
+    match form:
+        case "json":
+            told = found.changes.model_dump(mode="json")
+            runs = {"to_run": found.new.run.id, "to_verdict": found.new.verdict, "worse": worse}
+            click.echo(json.dumps(told | runs, indent=1))
+        case "markdown":
+            click.echo(compare.markdown(found), nl=False)
+        case "html":
+            click.echo(compare.page(found), nl=False)
+        case _:
+            click.echo(compare.text(found, width()), nl=False)
     return int(worse and exit_code)
 
 

@@ -149,6 +149,10 @@ def _show(ended: Ended, options: Options, *, verbose: bool) -> None:
         text = details.details(ended.record, width=width(), color=colored(sys.stdout))
         click.echo(f"\n{text}")
     click.echo(f"\n{summary(ended.record, options.reports)}", nl=False)
+    if ended.note:
+        from readiness.report.layout import wrap
+
+        click.echo("\n".join(wrap(f"readiness: {ended.note}", width(), "    ")), err=True)
     if ended.refusal:
         raise UsageError(ended.refusal)
 
@@ -204,4 +208,6 @@ def _known_workers(workers: str) -> None:
 
 
 def _say(text: str) -> None:
-    click.echo(f"reference system: {text}")
+    from readiness.report.layout import wrap
+
+    click.echo("\n".join(wrap(f"reference system: {text}", width(), "  ")))

@@ -7,11 +7,14 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from readiness.model.errors import ReadinessError
 from readiness.model.record import RunRecord, resealed
 from readiness.report import files
+
+if TYPE_CHECKING:
+    from readiness.report.history import Kept
 
 __all__ = ["EvidenceShown", "write_all", "write_record"]
 
@@ -25,6 +28,7 @@ def write_all(
     *,
     environ: Mapping[str, str] | None = None,
     evidence: EvidenceShown = "full",
+    past: "Kept | None" = None,
 ) -> list[Path]:
     """Write readiness.json, the files made from it, and a copy of the record in `history/`.
 
@@ -38,6 +42,7 @@ def write_all(
         folder: the folder for the reports; created if missing.
         environ: the environment variables; those of the process by default.
         evidence: `findings` leaves the figures of what passed out of the page.
+        past: where earlier runs are kept; by default in `history/`.
 
     Returns:
         The files written, the newest record in `history/` last.
@@ -61,17 +66,16 @@ def write_all(
     record = resealed(record)
     as_json = lru_cache(record.to_json)
 
+    earlier = lru_cache(lambda: history.earlier(past or history.Files(folder), record))
+
     def page() -> Iterable[str]:
-        # Earlier records are large: they are read only if something must be compared.
-        wanted = history.MOST if history.are_wanted(record) else 0
-        earlier = history.earlier(folder, record, wanted)
-        return html.render(record, evidence=evidence, earlier=earlier)
+        return html.render(record, evidence=evidence, earlier=earlier())
 
     steps: list[Callable[[], Path | None]] = [
         partial(_write, folder / "readiness.json", lambda: [as_json()]),
         partial(_write, folder / "readiness.html", page),
         partial(_write, folder / "readiness.xml", lambda: [junit.render(record)]),
-        partial(_write, folder / "readiness.md", lambda: [markdown.render(record)]),
+        partial(_write, folder / "readiness.md", lambda: [markdown.render(record, earlier())]),
         partial(_write, folder / "readiness.pr.md", lambda: [pull_request.render(record)]),
         partial(_write, folder / "readiness.ctrf.json", lambda: [ctrf.render(record)]),
         partial(_write, folder / "readiness.prom", lambda: [openmetrics.render(record)]),

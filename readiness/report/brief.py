@@ -174,6 +174,8 @@ def warnings(record: RunRecord, todo: Sequence[Step]) -> Iterator[str]:
     """What the reader must know and that no step says: incidents, a partial selection."""
     if record.run.report_only:
         yield "--report-only: this run stops no pipeline, whatever the verdict."
+    for note in record.run.notes:
+        yield line(note, 600)
     if record.verdict is Verdict.READY:
         return
     released = {line(c.name, 2000) for step in todo for c in (*step.checks, *step.explained)}

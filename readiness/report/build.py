@@ -26,9 +26,9 @@ from readiness.model.record import (
 )
 from readiness.report import groups
 from readiness.report.groups import expiry
-from readiness.report.history import Trends
 from readiness.report.overview import coverage_of, overview
 from readiness.report.richtext import rich, spans
+from readiness.report.trends import Drift, Trends
 from readiness.report.view import (
     CHANGE_HEADINGS,
     ORDER,
@@ -36,6 +36,7 @@ from readiness.report.view import (
     ChangeGroup,
     ChangeLine,
     Checklist,
+    DriftLine,
     Figure,
     Group,
     Reason,
@@ -51,6 +52,9 @@ _LONGEST_ANCHOR: Final = 80
 _SIGNED: Final = "signoff.manual-items"
 # More changes than this usually mean a new suite, or an earlier partial run.
 _MOST_NEW: Final = 10
+_MOST_DRIFTS: Final = 10
+# What a figure takes on the page besides its name and source.
+_FIGURE: Final = 60
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -62,11 +66,29 @@ class Room:
         source: characters of a source.
         passed_source: the same for checks that passed.
         passed_figures: figures of a check that passed; judged ones come first.
+        passed_pictures: whether distributions and events of what passed are drawn.
     """
 
     source: int = 400
     passed_source: int = 400
     passed_figures: int = 1000
+    passed_pictures: bool = True
+
+    def figures(self, check: CheckResult) -> tuple[Measurement, ...]:
+        """The figures of a check that are shown."""
+        if check.outcome is not Outcome.PASS:
+            return check.measurements
+        judged_first = sorted(check.measurements, key=lambda m: m.limit is None)
+        return tuple(judged_first[: self.passed_figures])
+
+    def weight(self, checks: Iterable[CheckResult]) -> int:
+        """About how many characters the figures of what passed take."""
+        passed = (check for check in checks if check.outcome is Outcome.PASS)
+        return sum(
+            _FIGURE + len(m.name) + min(len(m.source), self.passed_source)
+            for check in passed
+            for m in self.figures(check)
+        )
 
 
 def build(record: RunRecord, room: Room | None = None, trends: Trends | None = None) -> View:
@@ -105,6 +127,8 @@ def build(record: RunRecord, room: Room | None = None, trends: Trends | None = N
         total=len(record.checks),
         suites=_suites(record, _Rows(anchors, day, room, trends, places)),
         since=_since(record, anchors),
+        trends=trends,
+        drifts=tuple(_drift(drift, anchors) for drift in trends.drifts[:_MOST_DRIFTS]),
         incidents=tuple((line(i.kind, 80), line(i.message)) for i in record.incidents),
         causes=groups.cause_groups(record, anchors),
         decisions=groups.decided(record, anchors, today),
@@ -114,14 +138,19 @@ def build(record: RunRecord, room: Room | None = None, trends: Trends | None = N
         checklists=tuple(_checklists(record)),
         record_sha256=line(record.record_sha256, 64),
         links=tuple((line(k, 100), line(v, 500)) for k, v in record.target.links.items()),
-        configuration=tuple(_setting(s, record.run.config_file) for s in record.run.configuration),
+        settings=len(record.run.configuration),
+        configuration=tuple(_configuration(record.run.configuration, record.run.config_file)),
     )
 
 
-def _setting(setting: Setting, file: str) -> str:
-    """A key as a line, after its line in the file."""
-    place = line(setting.origin, 60).removeprefix(f"{file}:")
-    return f"{place:>4} {line(setting.key, 200)} = {line(setting.value, 200)}"
+def _configuration(settings: Iterable[Setting], file: str) -> Iterator[str]:
+    """The keys by table, each after its line in the file, as `  12 url = "http://..."`."""
+    for table, found in groupby(settings, key=lambda one: one.key.rpartition(".")[0]):
+        yield f"[{line(table, 200)}]"
+        for setting in found:
+            place = line(setting.origin, 60).removeprefix(f"{file}:")
+            key = setting.key.removeprefix(f"{table}.")
+            yield f"{place:>4} {line(key, 200)} = {line(setting.value, 200)}"
 
 
 def anchor(check: str, subject: str = "") -> str:
@@ -178,6 +207,7 @@ def _banners(record: RunRecord) -> Iterator[str]:
         yield "Only some of the checks were selected" + (f": {chosen}" if chosen else ".")
     if run.interrupted:
         yield "The run was interrupted before it finished."
+    yield from (line(note, 600) for note in run.notes)
 
 
 def _facts(record: RunRecord, note: str) -> Iterator[tuple[str, str]]:
@@ -278,10 +308,9 @@ class _Rows:
 
     def row(self, check: CheckResult) -> Row:
         waiver = check.waiver
-        kept, longest = check.measurements, self.room.source
-        if check.outcome is Outcome.PASS:
-            judged_first = sorted(kept, key=lambda m: m.limit is None)
-            kept, longest = tuple(judged_first[: self.room.passed_figures]), self.room.passed_source
+        kept = self.room.figures(check)
+        is_passed = check.outcome is Outcome.PASS
+        longest = self.room.passed_source if is_passed else self.room.source
         message = line(check.message)
         return Row(
             name=line(check.name, 300),
@@ -323,7 +352,7 @@ class _Rows:
             at=figures.clock(measurement.at, self.day),
             setting=spans(self.decided(measurement.limit.setting)) if measurement.limit else (),
             measurement=measurement,
-            past=self.trends.values(check, measurement),
+            past=self.trends.points(check, measurement),
         )
 
 
@@ -339,6 +368,25 @@ def _holds(measurement: Measurement) -> bool | None:
         return measurement.limit.holds(measurement.value)
     except NoData:
         return None
+
+
+def _drift(drift: Drift, anchors: Mapping[tuple[str, str], str]) -> DriftLine:
+    check, measurement = drift.check, drift.measurement
+    observed, limit = figures.observed_and_limit(
+        measurement.value, measurement.limit, measurement.unit
+    )
+    left = f"about {drift.days_left:,} days at this rate" if drift.days_left else ""
+    return DriftLine(
+        name=line(measurement.name, 200),
+        check=line(check.name, 300),
+        anchor=anchors[check.id, check.subject],
+        observed=observed,
+        limit=limit,
+        used=f"{drift.used * 100:.0f} %",
+        left=left,
+        measurement=measurement,
+        past=drift.past,
+    )
 
 
 def _since(record: RunRecord, anchors: Mapping[tuple[str, str], str]) -> Since | None:

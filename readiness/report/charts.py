@@ -8,6 +8,7 @@ from typing import Final
 from readiness.model.clean import line
 from readiness.model.figures import number, quantity
 from readiness.model.measurement import Measurement
+from readiness.report.trends import Point
 
 BAR_WIDTH: Final = 200
 SPARK_WIDTH: Final = 110
@@ -19,6 +20,7 @@ _ROOM_RIGHT: Final = 96
 _MOST_QUANTILES: Final = 10
 _MOST_MOMENTS: Final = 40
 _NEAR: Final = 12
+_MOST_SAID: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,15 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Spark:
-    """The figures of the last runs as a line, in pixels; the last point is this run."""
+    """The figures of the last runs as a line, in pixels; the last point is this run.
+
+    Attributes:
+        path: the line.
+        marks: dots on the figures of runs that were not READY.
+    """
 
     path: str
+    marks: str
     x: int
     y: int
     limit_y: int | None
@@ -111,13 +119,13 @@ def bar(measurement: Measurement) -> Bar | None:
     )
 
 
-def sparkline(measurement: Measurement, past: Sequence[float]) -> Spark | None:
+def sparkline(measurement: Measurement, past: Sequence[Point]) -> Spark | None:
     """The figures of the last runs; None unless there are earlier ones that can be drawn."""
     value = _drawable(measurement.value)
-    values = [known for known in map(_drawable, past) if known is not None]
-    if value is None or not values:
+    kept = [point for point in past if _drawable(point.value) is not None]
+    if value is None or not kept:
         return None
-    values.append(value)
+    values = [*(point.value for point in kept), value]
     limit = measurement.limit
     allowed = _drawable(limit.value) if limit else None
     drawn = values if allowed is None else [*values, allowed]
@@ -129,14 +137,26 @@ def sparkline(measurement: Measurement, past: Sequence[float]) -> Spark | None:
 
     step = (SPARK_WIDTH - 2 * _SPARK_EDGE) / (len(values) - 1)
     points = [(_SPARK_EDGE + round(index * step), height(one)) for index, one in enumerate(values)]
-    shown = [quantity(one, measurement.unit, share=False) for one in values]
+    red = [point for point, one in zip(points, kept, strict=False) if not one.ready]
     return Spark(
         path="M" + "L".join(f"{x} {y}" for x, y in points),
+        marks="".join(f"M{x} {y}h0" for x, y in red),
         x=points[-1][0],
         y=points[-1][1],
         limit_y=None if allowed is None else height(allowed),
-        text=f"last {len(values)} runs: {', '.join(shown)}",
+        text=_said(values, measurement.unit, len(red)),
     )
+
+
+def _said(values: Sequence[float], unit: str, red: int) -> str:
+    """The figures of some runs in words; of many only their range and the last three."""
+    shown = [quantity(one, unit, share=False) for one in values]
+    told = ", ".join(shown)
+    if len(values) > _MOST_SAID:
+        low, high = (quantity(one, unit, share=False) for one in (min(values), max(values)))
+        told = f"{low} to {high}, lately {', '.join(shown[-3:])}"
+    note = f"; not READY: {red} (dots)" if red else ""
+    return f"last {len(values)} runs: {told}{note}"
 
 
 def distribution(measurement: Measurement) -> Distribution | None:

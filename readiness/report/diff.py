@@ -1,14 +1,13 @@
 """What changed between two runs: checks, outcomes, limits, and figures near their limits."""
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal
 
 from readiness.model import figures
-from readiness.model.clean import line, no_command
 from readiness.model.evidence import Outcome
 from readiness.model.record import Change, Changes, CheckResult, Facts, RunRecord
-from readiness.report.view import CHANGE_HEADINGS, change_text
+from readiness.report.trends import used_share
+from readiness.report.view import CHANGE_HEADINGS
 
 _Key = tuple[str, str]
 # A waived failure still counts as failing: a waiver must not look like a fix.
@@ -48,25 +47,6 @@ def changes(old: RunRecord, new: Facts) -> Changes:
         since_verdict=old.verdict,
         items=tuple(sorted(found, key=lambda c: _RANK[c.kind])),
     )
-
-
-def render_diff(found: Changes) -> str:
-    """The differences as text for a terminal."""
-    since = f"run {line(found.since_run, 100)} of {figures.when(found.since)}"
-    rows = [f"Since {since} ({found.since_verdict}):"]
-    for kind, heading in CHANGE_HEADINGS.items():
-        items = [item for item in found.items if item.kind == kind]
-        if items:
-            rows += ["", f"{heading} ({len(items)})", *map(_row, items)]
-    if not found.items:
-        rows.append("  nothing changed")
-    return "\n".join(map(no_command, rows)) + "\n"
-
-
-def _row(item: Change) -> str:
-    name = f"{item.check}[{item.subject}]" if item.subject else item.check
-    text = change_text(item)
-    return f"  {line(name, 300)}: {text}" if text else f"  {line(name, 300)}"
 
 
 def _by_key(facts: Facts) -> dict[_Key, CheckResult]:
@@ -179,17 +159,11 @@ def _used(check: CheckResult) -> dict[str, tuple[float, str]]:
     several: set[str] = set()
     for measurement in check.measurements:
         value, limit = measurement.value, measurement.limit
-        if limit is None or not (_positive(value) and _positive(limit.value)):
+        used = used_share(value, limit) if limit else None
+        if limit is None or used is None:
             continue
-        if limit.op not in {"<=", "<", ">=", ">"}:
-            continue
-        used = float(value) / float(limit.value)
         if measurement.name in found:
             several.add(measurement.name)
         shown = figures.observed_and_limit(value, limit, measurement.unit)[0]
-        found[measurement.name] = (used if limit.op[0] == "<" else 1 / used, shown)
+        found[measurement.name] = (used, shown)
     return {name: figure for name, figure in found.items() if name not in several}
-
-
-def _positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf

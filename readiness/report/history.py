@@ -1,25 +1,57 @@
-"""Earlier records: where they are, which one to compare with, the last runs of each check."""
+"""Records of earlier runs: where they are kept, and which one a new run is compared with."""
 
-import math
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from readiness.model import figures
 from readiness.model.errors import RecordError
-from readiness.model.evidence import Outcome
-from readiness.model.measurement import Measurement
-from readiness.model.record import CheckResult, RunRecord, Verdict, load
+from readiness.model.record import Facts, RunRecord, Verdict, parse
 from readiness.report.files import write
+from readiness.report.trends import PastRun, past_run
 
 FOLDER: Final = "history"
 KEPT: Final = 100
+MOST: Final = 50
+"""Earlier runs that are shown."""
 # `to_json` writes the verdict second.
 _BEGINNING: Final = 200
 _READY: Final = '"verdict": "READY"'
 _OURS: Final = re.compile(r"\d{8}T\d{6}Z-[A-Za-z0-9._-]+\.json")
+
+
+class Kept(Protocol):
+    """A place where records of runs are kept, of one target or of several."""
+
+    def texts(self, target: str, *, ready: bool) -> Iterator[str]:
+        """Records as JSON, newest first, at least those of the target.
+
+        Args:
+            target: the name of the target.
+            ready: leave out those whose verdict is not READY.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The records in `history/` of a folder of reports."""
+
+    folder: Path
+
+    def texts(self, target: str, *, ready: bool) -> Iterator[str]:  # noqa: ARG002 - of several
+        """See `Kept`; unreadable files are skipped."""
+        for path in _newest_first(self.folder):
+            try:
+                with path.open(encoding="utf-8") as file:
+                    # Records are large, and a hundred are kept: only some are read whole.
+                    begin = file.read(_BEGINNING)
+                    if not ready or _READY in begin:
+                        yield begin + file.read()
+            except (OSError, UnicodeDecodeError):
+                continue
 
 
 def store(record: RunRecord, folder: Path, text: str | None = None) -> Path:
@@ -42,49 +74,61 @@ def store(record: RunRecord, folder: Path, text: str | None = None) -> Path:
     return path
 
 
-def latest(folder: Path, target_name: str) -> RunRecord | None:
-    """The record to compare a new run with: the last READY one of the target, else the newest.
+def baseline(kept: Kept, facts: Facts) -> RunRecord | None:
+    """The record to compare a new run with: the last READY one of its target and profile.
 
-    None if there is none. Call it before the new run is stored. Unreadable or changed files are
-    skipped.
+    Where none was READY yet, the last whole run, whose verdict stands beside what changed. A run
+    of a part of the checks is never compared with. Altered records are skipped.
     """
-    newest: RunRecord | None = None
-    for path in _newest_first(folder):
-        # Only the beginning of the others is read: records are large, and a hundred are kept.
-        if newest is None or _READY in _beginning(path):
-            record = _of_target(path, target_name)
-            newest = newest or record
-            if record and record.verdict is Verdict.READY:
-                return record
-    return newest
+    return _first(kept, facts, ready=True) or _first(kept, facts, ready=False)
 
 
-def earlier(folder: Path, record: RunRecord, most: int) -> tuple[RunRecord, ...]:
-    """The newest records of the same target that began before this one, newest first."""
-    found: list[RunRecord] = []
-    for path in _newest_first(folder):
+def latest(kept: Kept, target: str) -> RunRecord | None:
+    """The newest record of a target, whatever its verdict: for how long its checks take."""
+    for text in kept.texts(target, ready=False):
+        record = _parsed(text)
+        if record and record.target.name == target:
+            return record
+    return None
+
+
+def earlier(kept: Kept, record: RunRecord, most: int = MOST) -> tuple[PastRun, ...]:
+    """The newest runs of the same target and profile that began before this one, newest first."""
+    found: list[PastRun] = []
+    for text in kept.texts(record.target.name, ready=False):
         if len(found) == most:
             break
-        old = _of_target(path, record.target.name)
-        if old and old.run.id != record.run.id and old.run.started < record.run.started:
+        try:
+            old = past_run(text)
+        except RecordError:
+            continue
+        before = old.id != record.run.id and old.started < figures.in_utc(record.run.started)
+        if before and old.of == _of(record):
             found.append(old)
     return tuple(found)
 
 
-def _of_target(path: Path, name: str) -> RunRecord | None:
+def _first(kept: Kept, facts: Facts, *, ready: bool) -> RunRecord | None:
+    for text in kept.texts(facts.target.name, ready=ready):
+        try:
+            run = past_run(text)  # ten times as fast as the whole record
+        except RecordError:
+            continue
+        fits = run.whole and run.of == _of(facts) and (run.verdict is Verdict.READY or not ready)
+        if fits and (record := _parsed(text)):
+            return record
+    return None
+
+
+def _of(facts: Facts) -> tuple[str, str, str]:
+    return facts.target.name, facts.target.environment, facts.policy.profile
+
+
+def _parsed(text: str) -> RunRecord | None:
     try:
-        record = load(path)
+        return parse(text, FOLDER)
     except RecordError:
         return None
-    return record if record.target.name == name else None
-
-
-def _beginning(path: Path) -> str:
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return file.read(_BEGINNING)
-    except OSError:
-        return ""
 
 
 def _newest_first(folder: Path) -> list[Path]:
@@ -93,78 +137,3 @@ def _newest_first(folder: Path) -> list[Path]:
     except OSError:
         return []
     return sorted(found, key=lambda path: path.name, reverse=True)
-
-
-MOST: Final = 10
-"""Earlier runs that are shown."""
-
-_Key = tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """One check in one earlier run.
-
-    Attributes:
-        day: the day of that run.
-        release: what was judged.
-        outcome: how it ended.
-        values: its numbers, by judgement and name.
-    """
-
-    day: str
-    release: str
-    outcome: Outcome
-    values: Mapping[_Key, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Trends:
-    """Earlier runs by check and subject, oldest first."""
-
-    pasts: Mapping[_Key, tuple[Past, ...]] = field(default_factory=dict)
-
-    def of(self, check: CheckResult) -> tuple[Past, ...]:
-        """The earlier runs of a check."""
-        return self.pasts.get((check.id, check.subject), ())
-
-    def values(self, check: CheckResult, measurement: Measurement) -> tuple[float, ...]:
-        """The earlier figures of the same name, oldest first."""
-        key = (measurement.key, measurement.name)
-        return tuple(past.values[key] for past in self.of(check) if key in past.values)
-
-
-def trends(record: RunRecord, earlier: Iterable[RunRecord]) -> Trends:
-    """The earlier runs of the checks that need reading.
-
-    Args:
-        record: the run that is shown.
-        earlier: records of the same target, newest first, as the history gives them.
-    """
-    wanted = _wanted(record)
-    found: dict[_Key, list[Past]] = {}
-    for old in reversed(list(earlier)[:MOST]):
-        for check in old.checks:
-            if (check.id, check.subject) in wanted:
-                found.setdefault((check.id, check.subject), []).append(_past(old, check))
-    return Trends({key: tuple(pasts) for key, pasts in found.items()})
-
-
-def are_wanted(record: RunRecord) -> bool:
-    """Whether anything needs reading; if all is well, no earlier run is shown."""
-    return bool(_wanted(record))
-
-
-def _wanted(record: RunRecord) -> set[_Key]:
-    quiet = {Outcome.PASS, Outcome.NOT_APPLICABLE}
-    return {(check.id, check.subject) for check in record.checks if check.outcome not in quiet}
-
-
-def _past(record: RunRecord, check: CheckResult) -> Past:
-    values: dict[_Key, float] = {}
-    for measurement in check.measurements:
-        value = measurement.value
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            values.setdefault((measurement.key, measurement.name), float(value))
-    day = f"{figures.in_utc(record.run.started):%d %b %Y}"
-    return Past(day, record.target.release, check.outcome, values)

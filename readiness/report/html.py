@@ -1,33 +1,40 @@
 """`readiness.html`: the static page for the change ticket."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.resources import files
 from typing import Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from readiness.model.course import Course
 from readiness.model.evidence import Outcome
-from readiness.model.record import RunRecord
+from readiness.model.record import CheckResult, RunRecord
 from readiness.report import charts, course_rows
 from readiness.report.build import Room, build
 from readiness.report.drills import Drill, drills
-from readiness.report.history import trends
 from readiness.report.overview import counted
+from readiness.report.richtext import spans
+from readiness.report.trends import PastRun, trends
 from readiness.report.view import HEADINGS, ORDER, SHAPES, Shown, View, by_source, tally
 
-# Beyond this many checks the page omits charts of checks that passed and truncates long sources.
-# The record holds everything.
-MANY_CHECKS: Final = 300
-_LONG_SOURCE: Final = 400
-_SHORT_SOURCE: Final = 60
+# Characters for the figures of what passed, and how much of each is shown to keep to that.
+_PASSED_ROOM: Final = 88_000
+_ROOMS: Final = (
+    Room(),
+    Room(passed_source=120, passed_figures=4),
+    Room(passed_source=80, passed_figures=2, passed_pictures=False),
+    Room(passed_source=60, passed_figures=1, passed_pictures=False),
+)
 _BUFFERED_NODES: Final = 400
 _MOST_AREAS: Final = 40
 _MOST_STEPS: Final = 100
 # Figures of a finding beyond its misses are folded if there are more.
 _MOST_FIGURES: Final = 4
+_MOST_STREAKS: Final = 8
 # Outcomes that are colored in the table of areas.
 _LOUD: Final = frozenset({Outcome.FAIL, Outcome.ERROR, Outcome.NOT_RUN})
 _QUIET: Final = frozenset({Outcome.PASS, Outcome.NOT_APPLICABLE})
@@ -51,34 +58,48 @@ class _Drills:
 
 
 def render(
-    record: RunRecord, *, evidence: Shown = "full", earlier: Iterable[RunRecord] = ()
+    record: RunRecord, *, evidence: Shown = "full", earlier: Iterable[PastRun] = ()
 ) -> Iterator[str]:
     """Yield the page in pieces, so that a large one is never in memory as a whole.
 
     Args:
         record: the run.
         evidence: `findings` leaves out the annex with the figures of what passed.
-        earlier: records of the same target, newest first, for what the last runs gave.
+        earlier: runs of the same target and profile, newest first, for what the last runs gave.
     """
-    large = len(record.checks) > MANY_CHECKS
-    view = build(record, _room(len(record.checks)), trends(record, earlier))
-    stream = _template().stream(
-        v=view,
-        annex=evidence == "full",
-        pictured=not large,
-        drills=_placed(drills(record), view),
-        anchors={row.name: anchor for anchor, row in view.rows.items()},
-        printed_id=re.sub(r"[^A-Za-z0-9._-]+", "-", record.run.id)[:60],
+    room = _room(record.checks)
+    view = build(record, room, trends(record, earlier))
+    stream = (
+        environment()
+        .get_template("readiness.html")
+        .stream(
+            v=view,
+            annex=evidence == "full",
+            pictured=room.passed_pictures,
+            drills=_placed(drills(record), view),
+            anchors={row.name: anchor for anchor, row in view.rows.items()},
+            printed_id=re.sub(r"[^A-Za-z0-9._-]+", "-", record.run.id)[:60],
+        )
     )
     stream.enable_buffering(_BUFFERED_NODES)
     return stream
 
 
-def _room(checks: int) -> Room:
-    """The more checks, the fewer figures of each that passed; all are in the record."""
-    if checks > MANY_CHECKS:
-        return Room(_LONG_SOURCE, passed_source=_SHORT_SOURCE, passed_figures=1)
-    return Room(passed_source=120, passed_figures=4) if checks > MANY_CHECKS / 2 else Room()
+def _room(checks: Sequence[CheckResult]) -> Room:
+    """The most that is shown of what passed and still fits; all is in the record."""
+    return next((room for room in _ROOMS if room.weight(checks) <= _PASSED_ROOM), _ROOMS[-1])
+
+
+def _css() -> Markup:
+    """The style without what only its authors read."""
+    text = files("readiness.report").joinpath("templates/style.css").read_text(encoding="utf-8")
+    text = re.sub(r"\s*\n\s*", "\n", text)
+    return Markup(re.sub(r"(?<=[{;,]) | (?=\{)|;? (?=\})", "", text))  # noqa: S704 - ours
+
+
+def _plain(text: str) -> Markup:
+    """Escaped for the inside of an element, where quotes need not be."""
+    return Markup(str(escape(text)).replace("&#34;", '"').replace("&#39;", "'"))  # noqa: S704
 
 
 def _placed(found: Mapping[Course, Drill], view: View) -> _Drills:
@@ -96,16 +117,18 @@ def _placed(found: Mapping[Course, Drill], view: View) -> _Drills:
 
 
 @lru_cache(maxsize=1)
-def _template() -> Template:
-    environment = Environment(
+def environment() -> Environment:
+    """The templates of all pages, which escape what they show."""
+    made = Environment(
         loader=PackageLoader("readiness.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["n"] = "{:,}".format
-    environment.globals.update(
+    made.filters.update(n="{:,}".format, plain=_plain, spans=spans)
+    made.globals.update(
+        css=_css(),
         shapes=SHAPES,
         order=ORDER,
         headings=HEADINGS,
@@ -116,10 +139,11 @@ def _template() -> Template:
         most_areas=_MOST_AREAS,
         most_steps=_MOST_STEPS,
         most_figures=_MOST_FIGURES,
+        most_streaks=_MOST_STREAKS,
         bar_of=charts.bar,
         spark_of=charts.sparkline,
         distribution_of=charts.distribution,
         timeline_of=charts.timeline,
         box=course_rows.BOX,
     )
-    return environment.get_template("readiness.html")
+    return made

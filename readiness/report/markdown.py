@@ -11,6 +11,7 @@ from readiness.report.build import Room, build
 from readiness.report.groups import Member
 from readiness.report.overview import Overview, counted
 from readiness.report.richtext import RichText, Span
+from readiness.report.trends import PastRun, trends
 from readiness.report.view import HEADINGS, ORDER, SHAPES, Figure, Group, Row, View
 
 # GitHub rejects a summary above 1 MiB; earlier steps may have written to it.
@@ -34,9 +35,14 @@ _CUT: Final = (
 )
 
 
-def render(record: RunRecord) -> str:
-    """The record as GitHub-flavoured Markdown; truncated between findings if it is too long."""
-    view = build(record, Room(source=_LONGEST_SOURCE))
+def render(record: RunRecord, earlier: Iterable[PastRun] = ()) -> str:
+    """The record as GitHub-flavoured Markdown; truncated between findings if it is too long.
+
+    Args:
+        record: the run.
+        earlier: runs of the same target and profile, newest first.
+    """
+    view = build(record, Room(source=_LONGEST_SOURCE), trends(record, earlier))
     kept: list[str] = []
     room = LARGEST - len(_CUT.encode())
     for chunk in _chunks(view):
@@ -82,6 +88,7 @@ def _chunks(view: View) -> Iterator[str]:
     yield from _findings("Observed only, does not decide yet", view.observed())
     yield from _findings(HEADINGS[Outcome.WARN], view.groups(Outcome.WARN, observed_only=False))
     yield from _changes(view)
+    yield from _drifts(view)
     yield from _areas(view)
     yield from _signoffs(view)
     yield from _facts(view)
@@ -190,6 +197,15 @@ def _changes(view: View) -> Iterator[str]:
             yield f"\n{heading}\n\n{items}"
     if not view.since.groups:
         yield "\nNothing changed.\n"
+
+
+def _drifts(view: View) -> Iterator[str]:
+    if view.drifts:
+        yield "\n## Figures that move towards their limit\n\n"
+    for drift in view.drifts:
+        left = f"; {drift.left}" if drift.left else ""
+        told = f"{drift.name} {drift.observed}, limit {drift.limit} ({drift.used} of it){left}"
+        yield f"- {escape(drift.check)}: {escape(told)}\n"
 
 
 def _findings(heading: str, groups: tuple[Group, ...]) -> Iterator[str]:

@@ -77,10 +77,15 @@ def _command(step: Step) -> str:
     advice = brief.advice(step)
     if advice:
         return f"   {escape(advice)}\n"
-    command = clean(brief.command(step), 1000)
+    return f"   {fenced(brief.command(step))}\n"
+
+
+def fenced(command: str) -> str:
+    """A command as a block within an item of a list."""
+    command = clean(command, 1000)
     # A fence longer than any in the command, so that nothing of it ends the block.
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))
-    return f"   {fence}sh\n   {command}\n   {fence}\n"
+    return f"{fence}sh\n   {command}\n   {fence}"
 
 
 def _changes(record: RunRecord) -> Iterator[str]:

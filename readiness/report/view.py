@@ -14,9 +14,9 @@ from readiness.model.evidence import Outcome
 from readiness.model.measurement import Measurement
 from readiness.model.record import Change, Verdict
 from readiness.report.groups import Cause, Decided, Reasoned
-from readiness.report.history import Past
 from readiness.report.overview import Overview
 from readiness.report.richtext import RichText, Span
+from readiness.report.trends import Past, Point, Trends
 
 Shown = Literal["full", "findings"]
 """Whether the figures of what passed are shown, too."""
@@ -92,7 +92,7 @@ class Figure:
     at: str
     setting: tuple[Span, ...]
     measurement: Measurement
-    past: tuple[float, ...] = ()
+    past: tuple[Point, ...] = ()
 
     def __str__(self) -> str:
         limit = f", limit {self.limit}" if self.limit else ""
@@ -128,10 +128,10 @@ class Row:
     past: tuple[Past, ...] = ()
 
     @property
-    def streaks(self) -> tuple[tuple[Outcome, tuple[Past, ...]], ...]:
-        """The earlier runs, neighbors of one outcome together."""
-        streaks = groupby(self.past, lambda past: past.outcome)
-        return tuple((outcome, tuple(found)) for outcome, found in streaks)
+    def streaks(self) -> tuple[tuple[Outcome, bool, tuple[Past, ...]], ...]:
+        """The earlier runs, neighbors of one outcome together; and whether they were whole."""
+        streaks = groupby(self.past, lambda past: (past.outcome, past.whole))
+        return tuple((outcome, whole, tuple(found)) for (outcome, whole), found in streaks)
 
     @property
     def urgent_first(self) -> tuple[Figure, ...]:
@@ -186,9 +186,9 @@ class Group:
         return found[0] if len({(f.name, f.limit) for f in found}) == 1 else None
 
     @property
-    def left_out(self) -> bool:
-        """Whether the record holds more figures than are shown."""
-        return any(row.left_out for row in self.rows)
+    def left_out(self) -> int:
+        """How many more figures only the record has."""
+        return sum(row.left_out for row in self.rows)
 
     @property
     def tally(self) -> str:
@@ -282,6 +282,21 @@ class Checklist:
 
 
 @dataclass(frozen=True, slots=True)
+class DriftLine:
+    """A figure that passed and moves towards its limit; `used` is its share of the limit."""
+
+    name: str
+    check: str
+    anchor: str
+    observed: str
+    limit: str
+    used: str
+    left: str
+    measurement: Measurement
+    past: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeLine:
     """One difference to the earlier record."""
 
@@ -321,6 +336,10 @@ class View:
         decisions: what people decided, each with the checks that it covers.
         found_not_applicable: what does not apply by itself, by reason.
         not_asked: what neither the profile nor the file asks for, by reason.
+        trends: the earlier runs of the target with this profile.
+        drifts: the figures that moved towards their limits over them.
+        settings: the number of keys that the file or the environment sets.
+        configuration: their tables and themselves, as lines.
     """
 
     verdict: Verdict
@@ -342,8 +361,11 @@ class View:
     not_asked: tuple[Reasoned, ...]
     signoffs: tuple[Signoff, ...]
     checklists: tuple[Checklist, ...]
+    trends: Trends
     record_sha256: str
     links: tuple[tuple[str, str], ...] = ()
+    settings: int = 0
+    drifts: tuple[DriftLine, ...] = ()
     configuration: tuple[str, ...] = ()
 
     def groups(self, outcome: Outcome, *, observed_only: bool | None = None) -> tuple[Group, ...]:

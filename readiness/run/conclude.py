@@ -30,6 +30,7 @@ from readiness.report import diff, history
 from readiness.run import decisions
 from readiness.run.ending import Ended, Ending, refused
 from readiness.run.ledger import OR_NOT, Ledger, Planned
+from readiness.run.past import Past, Whose, past, stored
 from readiness.run.profile import policy
 
 _MISSED = frozenset({Outcome.FAIL, Outcome.WAIVED})
@@ -40,29 +41,40 @@ def finish(ledger: Ledger, config: Config, ending: Ending) -> Ended:
     """Judge the ledger and write record and reports; never raises a `ReadinessError`."""
     from readiness.report import write_all, write_record
 
+    shared = None if ending.record_only else config.gate.history
+    target, _ = begun(ledger)
+    whose = Whose(target.name, target.environment, policy(config).profile)
+    found = past(shared, whose, ending.reports)
     try:
-        record = conclude(ledger, config, ending.reports, baseline=ending.baseline)
+        record = conclude(ledger, config, found, baseline=ending.baseline)
     except ReadinessError as error:
         return refused(str(error), ledger)
     try:
         if ending.record_only:
             write_record(record, ending.reports)
         else:
-            write_all(record, ending.reports, environ=ending.environ, evidence=ending.evidence)
+            write_all(
+                record,
+                ending.reports,
+                environ=ending.environ,
+                evidence=ending.evidence,
+                past=found.kept,
+            )
     except ReadinessError as error:
         return Ended(ExitCode.INCOMPLETE, record, str(error), ledger)
-    return Ended(exit_code(record), record, "", ledger)
+    note = stored(shared, record, found)
+    return Ended(exit_code(record), record, "", ledger, note)
 
 
 def conclude(
-    ledger: Ledger, config: Config, reports: Path, *, baseline: Path | None = None
+    ledger: Ledger, config: Config, found: Past, *, baseline: Path | None = None
 ) -> RunRecord:
     """Judge the ledger.
 
     Args:
         ledger: of a run that has begun.
         config: the target, for decisions and sign-offs.
-        reports: the folder of the reports and of earlier records.
+        found: where earlier records are.
         baseline: a record to compare with instead of the latest of the history.
 
     Raises:
@@ -73,7 +85,9 @@ def conclude(
     results = _linked(results, ledger.plan.values())
     facts = Facts(
         target=target,
-        run=run.ended(now(), interrupted=ledger.interrupted, partial=ledger.partial),
+        run=run.ended(now(), interrupted=ledger.interrupted, partial=ledger.partial).model_copy(
+            update={"notes": (found.note,) if found.note else ()}
+        ),
         checks=tuple(results),
         suites=tuple(_suites(ledger.plan.values(), results)),
         incidents=tuple(ledger.incidents),
@@ -83,7 +97,7 @@ def conclude(
         signoffs=tuple(_note(s) for s in config.signoff),
         guides=tuple(_guides(config)),
     )
-    earlier = load(baseline) if baseline else history.latest(reports, target.name)
+    earlier = load(baseline) if baseline else history.baseline(found.kept, facts)
     if earlier:
         facts = facts.model_copy(update={"changes": diff.changes(earlier, facts)})
     return judge(facts)

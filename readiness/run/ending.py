@@ -41,12 +41,14 @@ class Ended:
         record: the record; None if nothing was judged.
         refusal: why nothing was judged, or why the reports could not be written.
         ledger: the ledger of the run.
+        note: what went wrong after the verdict, and does not change it.
     """
 
     code: int
     record: RunRecord | None
     refusal: str
     ledger: Ledger
+    note: str = ""
 
 
 def refused(refusal: str, ledger: Ledger) -> Ended:

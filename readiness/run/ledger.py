@@ -5,7 +5,7 @@ applies the same events from the journal and gets the same ledger.
 
 | event | keys |
 |---|---|
-| `begin` | `run`, `target`: the facts known at the start; `run_timeout_s` |
+| `begin` | `run`, `target`: the facts known at the start; `profile`, `run_timeout_s` |
 | `plan` | `items`: list of `Planned`, `worker` |
 | `deselected` | `nodeid`: pytest was told to leave it out |
 | `partial` | `reason`: why only some checks were selected |
@@ -14,7 +14,7 @@ applies the same events from the journal and gets the same ledger.
 | `crash` | `nodeid`, `text` |
 | `incident` | `kind`, `message` |
 | `interrupted` | |
-| `end` | `verdict` |
+| `end` | `verdict`, `note`: what went wrong after it |
 """
 
 from collections.abc import Callable, Mapping

@@ -1,6 +1,7 @@
 """Shows the progress of a run: live lines on a terminal, plain lines in a CI log."""
 
 import sys
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from readiness.model.record import RunRecord
 
 HEARTBEAT_S: Final = 30.0
+_COLUMNS: Final = 80
 _STYLES: Final = {
     Outcome.PASS: "green",
     Outcome.WARN: "yellow",
@@ -129,7 +131,7 @@ class Overall:
             self._looked = True
             target = ledger.begun.get("target")
             name = target.get("name") if isinstance(target, dict) else None
-            self._before = history.latest(self._reports, str(name))
+            self._before = history.latest(history.Files(self._reports), str(name))
         return self._before
 
 
@@ -164,6 +166,9 @@ class Lines:
         self._running.take(event)
         if event["event"] == "plan" and not self._planned:
             self._planned = True
+            # Only now: a run that is refused judges nothing.
+            for row in textwrap.wrap(heading(ledger.begun or {}), _COLUMNS, subsequent_indent="  "):
+                self._say(row)
             selected = sum(p.selected and p.asked for p in ledger.plan.values())
             self._say(f"{selected} checks planned")
         nodeid = str(event.get("nodeid", ""))
@@ -227,7 +232,10 @@ class Live:
 
         if not ledger.plan:
             return Text("collecting the checks ...")
-        return Group(Text(self._overall.of(ledger), style="bold"), self._table(ledger))
+        rows: list[Any] = [Text(self._overall.of(ledger), style="bold"), self._table(ledger)]
+        if ledger.begun is not None:
+            rows.insert(0, Text(heading(ledger.begun), style="dim", overflow="fold"))
+        return Group(*rows)
 
     def _table(self, ledger: Ledger) -> Any:
         from rich.table import Table
@@ -255,6 +263,20 @@ class Live:
                 Text(now, style="dim"),
             )
         return table
+
+
+def heading(begun: Event) -> str:
+    """What is judged, as the first event says it, from the target to its fingerprint."""
+    known = begun.get("target")
+    target = known if isinstance(known, dict) else {}
+    name, release, environment, fingerprint = (
+        line(str(target.get(key, "")), 100)
+        for key in ("name", "release", "environment", "fingerprint")
+    )
+    parts = [f"{name} {release}".strip(), environment]
+    parts += [f"profile {line(str(begun['profile']), 40)}"] if "profile" in begun else []
+    parts += [f"fingerprint {fingerprint}"] if fingerprint else []
+    return " · ".join(filter(None, parts))
 
 
 def name_of(planned: Planned) -> str:

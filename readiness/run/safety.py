@@ -42,7 +42,12 @@ def fingerprint(config: Config, environment: str) -> str:
         environment: as the target reports it.
     """
     services = {name: without_credentials(s.url) for name, s in config.services.items()}
-    databases = {dotted(p): v.address for p, v in leaves(config) if isinstance(v, Dsn)}
+    # Where earlier runs are kept is no part of the target.
+    databases = {
+        dotted(p): v.address
+        for p, v in leaves(config)
+        if isinstance(v, Dsn) and p != ("gate", "history")
+    }
     identity: list[object] = [config.target.name, environment, services, databases]
     drills = [area.drills.identity(config) for area in areas() if area.drills]
     identity += [changed for changed in drills if changed is not None]

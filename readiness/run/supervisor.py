@@ -141,7 +141,7 @@ def _run(
             progress.close()
     if ledger.ended is not None:
         record = load(options.reports / "readiness.json")
-        return Ended(child.wait(), record, "", ledger)
+        return Ended(child.wait(), record, "", ledger, str(ledger.ended.get("note", "")))
     refusal = _read(folder / REFUSAL)
     if refusal:
         return refused(refusal, ledger)

@@ -10,6 +10,8 @@ import pytest
 
 from readiness.lib import bundle
 from readiness.run import catalogue_file, gate
+from readiness.run.plugin import foreseen
+from tests.plugin.events import planned
 from tests.plugin.gates import not_applicable
 
 CONFIG = """
@@ -72,6 +74,23 @@ def test_a_run_is_the_same_as_one_that_collects_everything(tmp_path: Path) -> No
 def test_a_plan_is_the_same_as_one_that_collects_everything(tmp_path: Path) -> None:
     foreseen = judged(tmp_path, "--collect-only")
     assert foreseen == judged(tmp_path, "--collect-only", "-k", COLLECTING)
+
+
+@pytest.mark.parametrize(
+    ("files", "checks", "expected"),
+    [(9, 40, 4), (4, 40, 4), (3, 40, 3), (1, 40, 0), (9, 19, 0), (9, None, 4)],
+)
+def test_workers_follow_the_files_that_wait(
+    monkeypatch: pytest.MonkeyPatch,
+    pytestconfig: pytest.Config,
+    files: int,
+    checks: int | None,
+    expected: int,
+) -> None:
+    plan = None if checks is None else [planned(f"f{n % files}.py::c{n}") for n in range(checks)]
+    monkeypatch.setattr(foreseen, "_known_plan", lambda *_: plan)
+    no_state: Any = None
+    assert foreseen.workers(pytestconfig, no_state, 4) == expected
 
 
 def test_a_module_whose_checks_cannot_run_is_not_imported(tmp_path: Path) -> None:

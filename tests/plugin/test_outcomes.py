@@ -262,13 +262,6 @@ def test_a_hook_gets_the_record_and_cannot_change_the_end(gate: Gate) -> None:
     assert "pytest_readiness_concluded failed: RuntimeError('the database" in run.text
 
 
-def test_the_header_names_what_is_judged(gate: Gate) -> None:
-    run = gate(PASS)
-    seal = run.record["target"]["fingerprint"]
-    expected = f"readiness: demo 1.0 (production), profile core, fingerprint {seal}"
-    assert expected in run.text
-
-
 def test_every_option_has_the_prefix_and_is_explained(pytester: pytest.Pytester) -> None:
     shown = pytester.runpytest_inprocess("--help", "-p", "no:locust").stdout.str()
     group = shown.partition("production readiness gate")[2].partition("\n\n")[0]

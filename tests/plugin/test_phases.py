@@ -45,6 +45,8 @@ def test_load(evidence, benchmark):
         source, "--readiness-allow=load", f"--readiness-confirm={fingerprint}", config=config
     )
     assert (run.code, run.verdict) == (0, "READY"), run.text
+    judged = f"demo unknown · production · profile core · fingerprint {fingerprint}"
+    assert f"readiness: {judged}" in run.text
     assert run.outcomes == {"own.good[demo]": "pass", "own.load[demo]": "pass"}
 
 

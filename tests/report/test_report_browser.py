@@ -8,18 +8,19 @@ import html as entities
 import json
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from readiness.model.record import RunRecord
-from readiness.report import files, html
+from readiness.report import compare, files, html, several
+from readiness.report.trends import PastRun
 from readiness.servers import programs
 from readiness.servers.programs import AbsentError
 from tests.support import timescale_server
-from tests.support.page_records import errors, ready
+from tests.support.page_records import errors, of_size, ready
 from tests.support.processes import needed, skip
 from tests.support.records import small_record
 
@@ -44,6 +45,7 @@ _RECORDS: Final[dict[str, Callable[[], RunRecord]]] = {
     "errors": errors,
     "small": small_record,
 }
+_HISTORY: Final = "history"
 # What a script finds is the text of the document that the browser prints at the end.
 _FOUND: Final = re.compile(r'<pre id="found">(.*?)</pre>', re.DOTALL)
 _SHOW: Final = """
@@ -106,8 +108,11 @@ class _Browser:
         self._folder = folder
         self.page = folder / "page.html"
 
-    def load(self, record: RunRecord) -> None:
-        files.write(self.page, html.render(record))
+    def load(self, record: RunRecord, earlier: Sequence[PastRun] = ()) -> None:
+        files.write(self.page, html.render(record, earlier=earlier))
+
+    def load_text(self, text: str) -> None:
+        self.page.write_text(text, encoding="utf-8")
 
     def run(self, script: str, *options: str) -> Any:
         """What a script gives to `show` in a copy of the page."""
@@ -141,6 +146,13 @@ def browser(tmp_path: Path) -> _Browser:
     return _Browser(tmp_path)
 
 
+def _load(browser: _Browser, name: str) -> None:
+    if name == _HISTORY:
+        browser.load(*of_size(130, 8))
+    else:
+        browser.load(_RECORDS[name]())
+
+
 @functools.cache
 def _axe() -> str:
     try:
@@ -171,9 +183,9 @@ def test_seven_causes_and_a_failure_are_eight_steps_on_the_first_screen(browser:
     assert seen["steps"][-2] < 800
 
 
-@pytest.mark.parametrize("name", _RECORDS)
+@pytest.mark.parametrize("name", [*_RECORDS, _HISTORY])
 def test_a_phone_needs_no_sideways_scrolling(browser: _Browser, name: str) -> None:
-    browser.load(_RECORDS[name]())
+    _load(browser, name)
     seen = browser.run(_PHONE)
     assert seen["inner"] == 390
     assert seen["wide"] == []
@@ -181,15 +193,34 @@ def test_a_phone_needs_no_sideways_scrolling(browser: _Browser, name: str) -> No
 
 
 @pytest.mark.parametrize(("scheme", "least"), [("light", 21), ("dark", 1)])
-@pytest.mark.parametrize("name", _RECORDS)
+@pytest.mark.parametrize("name", [*_RECORDS, _HISTORY])
 def test_axe_finds_no_violation(browser: _Browser, name: str, scheme: str, least: int) -> None:
     axe = _axe()
-    browser.load(_RECORDS[name]())
+    _load(browser, name)
     # 0 is dark and 1 is light in Blink's PreferredColorScheme.
     chosen = f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}"
     found = browser.run(f"{axe}{_AUDIT}", "--window-size=1280,800", chosen)
     assert found["dark"] == (scheme == "dark")
     assert found["checked"] >= least
+    assert found["violations"] == []
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["dark", "light"])
+@pytest.mark.parametrize("page", ["diff", "summary"])
+def test_axe_finds_no_violation_on_the_small_pages(
+    browser: _Browser, tmp_path: Path, page: str, scheme: int
+) -> None:
+    axe = _axe()
+    records = [(tmp_path / f"{name}.json", _RECORDS[name]()) for name in ("small", "errors")]
+    records[0][0].with_suffix(".html").write_text("its page")
+    browser.load_text(
+        several.page(several.targets(records), tmp_path)
+        if page == "summary"
+        else compare.page(compare.Comparison.of(*(record for _, record in records)))
+    )
+    chosen = f"--blink-settings=preferredColorScheme={scheme}"
+    found = browser.run(f"{axe}{_AUDIT}", "--window-size=1280,800", chosen)
+    assert found["dark"] == (scheme == 0)
     assert found["violations"] == []
 
 

@@ -2,6 +2,7 @@ import pytest
 
 from readiness.model.measurement import Limit, Moment, Value, at_least, at_most, equal_to
 from readiness.report import charts
+from readiness.report.trends import Point
 from tests.support.records import make_measurement
 
 
@@ -38,21 +39,30 @@ def test_a_limit_of_zero_is_drawn_at_the_left_edge(limit: Limit) -> None:
 
 
 def test_sparkline_ends_with_this_run_and_draws_the_limit() -> None:
-    spark = charts.sparkline(make_measurement(150, at_most(100)), (50, 100))
+    past = (Point(50), Point(100, ready=False))
+    spark = charts.sparkline(make_measurement(150, at_most(100)), past)
     assert spark is not None
-    assert spark.text == "last 3 runs: 50 ms, 100 ms, 150 ms"
+    assert spark.text == "last 3 runs: 50 ms, 100 ms, 150 ms; not READY: 1 (dots)"
     assert spark.path == "M4 22L55 13L106 4"
     assert (spark.x, spark.y, spark.limit_y) == (106, 4, 13)
+    assert spark.marks == "M55 13h0"
+
+
+def test_fifty_runs_are_said_by_their_range_and_the_last_three() -> None:
+    spark = charts.sparkline(make_measurement(60), [Point(float(n)) for n in range(11, 60)])
+    assert spark is not None
+    assert spark.text == "last 50 runs: 11 ms to 60 ms, lately 58 ms, 59 ms, 60 ms"
+    assert spark.marks == ""
 
 
 def test_no_sparkline_without_earlier_figures_or_of_what_has_no_scale() -> None:
     assert charts.sparkline(make_measurement(150, at_most(100)), ()) is None
-    assert charts.sparkline(make_measurement("text"), (1, 2)) is None
-    assert charts.sparkline(make_measurement(1), (float("nan"),)) is None
+    assert charts.sparkline(make_measurement("text"), (Point(1), Point(2))) is None
+    assert charts.sparkline(make_measurement(1), (Point(float("nan")),)) is None
 
 
 def test_sparkline_of_equal_figures_is_level() -> None:
-    spark = charts.sparkline(make_measurement(5), (5, 5))
+    spark = charts.sparkline(make_measurement(5), (Point(5), Point(5)))
     assert spark is not None
     assert spark.path == "M4 13L55 13L106 13"
 

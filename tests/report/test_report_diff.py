@@ -1,11 +1,15 @@
+import html
+from collections.abc import Callable
 from datetime import date, timedelta
 
 import pytest
 
 from readiness.model.decision import Decision, Kind
 from readiness.model.measurement import Limit, at_least, at_most
-from readiness.model.record import Changes, NotAsked, RunRecord
-from readiness.report.diff import changes, render_diff
+from readiness.model.record import NotAsked, RunRecord
+from readiness.report import compare
+from readiness.report.compare import Comparison
+from readiness.report.diff import changes
 from tests.support.records import BEGAN, make_check, make_measurement, make_record
 
 
@@ -66,10 +70,18 @@ def test_still_failing_names_the_first_day_on_record() -> None:
     assert found.before == "2026-11-20"
 
 
+def _shown(old: RunRecord, new: RunRecord, width: int = 300) -> str:
+    return compare.text(Comparison.of(old, new), width)
+
+
 def test_the_text_names_each_check_under_its_kind() -> None:
-    text = render_diff(changes(_record("pass", 100), _record("fail", 200, days=1)))
+    text = _shown(_record("pass", 100), _record("fail", 200, days=1), 80)
     assert text == (
-        "Since run run-0 of 2026-11-20 14:03:07 UTC (INCOMPLETE):\n"
+        "Since INCOMPLETE: orders 2026.11.3 · staging, run run-0 of 2026-11-20 14:03:07\n"
+        "  UTC\n"
+        "Now   NOT READY: orders 2026.11.3 · staging, run run-1 of 2026-11-21 14:03:07\n"
+        "  UTC\n"
+        "!! The earlier run was INCOMPLETE: it is no baseline of a READY release.\n"
         "\n"
         "Newly failing (1)\n"
         "  performance.query-latency[orders-db]: pass → fail\n"
@@ -79,13 +91,30 @@ def test_the_text_names_each_check_under_its_kind() -> None:
     )
 
 
+def test_runs_that_do_not_compare_are_named() -> None:
+    new = _record("pass", days=1)
+    other = new.target.model_copy(update={"environment": "production"})
+    found = Comparison.of(_record("pass"), new.model_copy(update={"target": other}))
+    assert "The runs are of different targets: orders (staging) and orders (production)." in list(
+        found.notes
+    )
+
+
+@pytest.mark.parametrize("form", [compare.markdown, compare.page])
+def test_markdown_and_page_say_the_same(form: Callable[[Comparison], str]) -> None:
+    shown = html.unescape(form(Comparison.of(_record("pass", 100), _record("fail", 200, days=1))))
+    for text in ("Newly failing (1)", "Changed limits (1)", "p95 latency ≤ 100 ms → ≤ 200 ms",
+                 "NOT READY", "INCOMPLETE: it is no baseline"):  # fmt: skip
+        assert text in shown
+    same = form(Comparison.of(_record("pass"), _record("pass", days=1)))
+    assert "Nothing changed." in same
+
+
 @pytest.mark.parametrize("after", ["not-applicable", None])
 def test_what_is_no_longer_judged_is_named(after: str | None) -> None:
     (found,) = changes(_record("pass"), _record(after, days=1)).items
     assert found.lost == 'major "The promised queries answer within their limit"'
-    assert f"no longer judged: {found.lost}" in render_diff(
-        changes(_record("pass"), _record(after, days=1))
-    )
+    assert f"no longer judged: {found.lost}" in _shown(_record("pass"), _record(after, days=1))
 
 
 def test_nothing_is_lost_of_what_was_not_judged_before() -> None:
@@ -140,8 +169,3 @@ def test_figures_that_came_near_their_limit_are_named(
 
 def test_the_release_that_was_ready_is_named() -> None:
     assert changes(_record("pass"), _record("pass")).since_release == "2026.11.3"
-
-
-def test_the_text_says_when_nothing_changed() -> None:
-    same: Changes = changes(_record("pass"), _record("pass", days=1))
-    assert "nothing changed" in render_diff(same)

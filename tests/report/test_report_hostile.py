@@ -29,9 +29,10 @@ from readiness.model.record import (
     TargetFacts,
     Verdict,
 )
-from readiness.report import details, github, html, write_all
+from readiness.report import compare, details, github, html, several, write_all
+from readiness.report.compare import Comparison
 from readiness.report.console import summary
-from readiness.report.diff import render_diff
+from readiness.report.trends import past_run
 from tests.support.page_records import errors
 from tests.support.records import (
     BEGAN,
@@ -202,7 +203,8 @@ def test_the_page_has_only_our_elements(written: Path, ours: set[tuple[str, str]
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_earlier_runs_and_anchors_stay_text(kind: str, ours: set[tuple[str, str]]) -> None:
     record = _record(HOSTILE[kind])
-    text = "".join(html.render(record, earlier=[record, record])).encode("utf-8", "replace")
+    past = past_run(record.to_json())
+    text = "".join(html.render(record, earlier=[past, past])).encode("utf-8", "replace")
     page = _Shape(text.decode())
     assert page.shape - {("circle", name) for name in ("", "class", "cx", "cy", "r")} <= ours
     assert len(page.ids) == len(set(page.ids))
@@ -258,16 +260,33 @@ def test_no_file_holds_an_escape_or_reorders_text(written: Path) -> None:
             assert not re.search("[\u202a-\u202e\u2066-\u2069\u200e\u200f\x80-\x9f]", text)
 
 
+def _targets(record: RunRecord) -> tuple[several.Target, ...]:
+    return several.targets([(Path("shop/readiness.json"), record)])
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_pages_of_several_records_have_only_our_elements(
+    kind: str, ours: set[tuple[str, str]], tmp_path: Path
+) -> None:
+    record = _record(HOSTILE[kind])
+    for text in (
+        compare.page(Comparison.of(record, record)),
+        several.page(_targets(record), tmp_path),
+    ):
+        page = _Shape(text.encode("utf-8", "replace").decode())
+        assert page.shape <= ours
+
+
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_the_terminal_gets_text_alone(kind: str) -> None:
     record = _record(HOSTILE[kind])
-    assert record.changes is not None
     printed = [
         summary(record, width=80, color=False),
         details.details(record, width=80, color=False),
         details.causes(record, width=80, color=False),
         details.one(record.checks, width=80, color=False),
-        render_diff(record.changes),
+        compare.text(Comparison.of(record, record), 80),
+        several.text([*_targets(record)], width=80, color=False, page="summary.html"),
     ]
     for text in printed:
         text.encode("utf-8")

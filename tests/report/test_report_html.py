@@ -19,6 +19,7 @@ from readiness.model.record import (
     Verdict,
 )
 from readiness.report import build, html
+from readiness.report.trends import past_run
 from tests.support.page_records import errors, ready
 from tests.support.records import (
     LAST_WEEK,
@@ -260,7 +261,8 @@ def test_earlier_runs_are_drawn_with_a_finding() -> None:
     now = make_record(
         [make_check(outcome="fail", measurements=[make_measurement(140, at_most(100))])]
     )
-    page = _Page("".join(html.render(now, earlier=earlier)))
+    past = [past_run(record.to_json()) for record in earlier]
+    page = _Page("".join(html.render(now, earlier=past)))
     assert "last 4 runs: 80 ms, 90 ms, 130 ms, 140 ms" in page.text
     assert "✓ pass 2 times, 13 Nov 2026 to 13 Nov 2026, then ✗ fail 13 Nov 2026" in page.text
     assert 'class="spark"' not in "".join(html.render(now))
@@ -386,12 +388,15 @@ def test_a_thousand_checks_fit_into_300_kilobytes() -> None:
     assert text.count(' id="suite-') == 990 + 10 + 100 + 10
 
 
-def test_two_hundred_checks_show_four_figures_of_each_that_passed() -> None:
+@pytest.mark.parametrize(("checks", "shown", "more"), [(80, 9, 0), (200, 4, 5), (300, 2, 7)])
+def test_the_more_checks_the_fewer_figures_of_each_that_passed(
+    checks: int, shown: int, more: int
+) -> None:
     figures = [make_measurement(n, None, name=f"figure {n}") for n in range(9)]
-    checks = [make_check(id=f"a.c{n}", measurements=figures) for n in range(200)]
-    text = "".join(html.render(make_record(checks)))
-    assert text.count("<li>figure ") == 4 * 200
-    assert "More figures in readiness.json." in text
+    found = [make_check(id=f"a.c{n}", measurements=figures) for n in range(checks)]
+    text = "".join(html.render(make_record(found)))
+    assert text.count("<dt>figure ") == shown * checks
+    assert text.count(f"… {more} more</p>") == (checks if more else 0)
 
 
 def test_a_thousand_checks_with_long_sources_and_many_figures_fit_too() -> None:
@@ -404,7 +409,7 @@ def test_a_thousand_checks_with_long_sources_and_many_figures_fit_too() -> None:
               if c.outcome == "pass" else c for c in record.checks]  # fmt: skip
     text = "".join(html.render(make_record(checks)))
     assert len(text.encode()) <= 300_000
-    assert "More figures in readiness.json." in text
+    assert "… 20 more" in text
 
 
 def test_every_failure_is_a_step() -> None:
@@ -467,7 +472,7 @@ def test_links_and_the_configuration_are_for_people_on_call_and_auditors() -> No
     page = _page(known)
     assert "https://wiki.example.com/orders" in page.values("href")
     assert "Configuration 1 key set by the file or the environment" in page.text
-    assert f"12 {key} = 100" in page.text
+    assert "[performance.queries[1]] 12 max_p95_ms = 100" in page.text
     assert f"{key} , readiness.toml:12" in page.text  # the key is code
     short = _Page("".join(html.render(known, evidence="findings")))
     assert "Configuration 1 key" not in short.text

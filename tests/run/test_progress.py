@@ -57,6 +57,19 @@ def test_a_line_for_every_check_that_ended_and_no_escape_from_the_target() -> No
     assert lines == ["2 checks planned", "fail           own.a[demo]  (2.0 s)  too slow red"]
 
 
+def test_the_beginning_names_target_profile_and_fingerprint_in_80_columns() -> None:
+    out = io.StringIO()
+    target = {"name": "orders", "release": "2.4.0+" + "b" * 40, "environment": "staging"}
+    begin: Event = {"event": "begin", "profile": "core",
+                    "target": {**target, "fingerprint": "0c9e4b1f6a27"}}  # fmt: skip
+    Lines(out).event(PLAN, ledger_of(begin, PLAN))
+    first, second, planned = out.getvalue().splitlines()
+    assert planned == "2 checks planned"
+    assert first.startswith("orders 2.4.0+b")
+    assert len(first) <= 80
+    assert f"{first}{second}".endswith("· staging · profile core ·  fingerprint 0c9e4b1f6a27")
+
+
 def test_a_heartbeat_says_what_runs() -> None:
     out = io.StringIO()
     progress = Lines(out, heartbeat_s=0)

@@ -20,6 +20,7 @@ def config(
     pw: str = "correct-horse",
     host: str = "db",
     name: str = "shop",
+    history: str | None = None,
 ) -> Config:
     dsn = Interpolated(f"postgresql://m:{pw}@{host}/orders")
     return Config.model_validate(
@@ -32,6 +33,7 @@ def config(
             },
             "services": {"b": {"url": url}, "a": {"url": "http://localhost:1"}},
             "databases": {"orders": {"dsn": dsn}},
+            "gate": {"history": history} if history else {},
         }
     ).named()
 
@@ -87,6 +89,7 @@ def test_the_fingerprint_is_the_same_whatever_the_secrets_and_limits() -> None:
     mine = fingerprint(config(), "staging")
     assert fingerprint(config(pw="staple-battery"), "staging") == mine
     assert fingerprint(config(allow=["observe"]), "staging") == mine
+    assert fingerprint(config(history="postgresql://gate@db/h"), "staging") == mine
     url = Interpolated("http://reader:staple@localhost:8000")
     assert fingerprint(config(url=url), "staging") == mine
 

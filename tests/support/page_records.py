@@ -17,10 +17,12 @@ from readiness.model.record import (
     Policy,
     RunRecord,
     SuiteState,
+    Verdict,
     load,
 )
 from readiness.model.verdict import judge
 from readiness.report.diff import changes
+from readiness.report.trends import PastRun, past_run
 
 SAMPLE: Final = Path(__file__).parents[2] / "reports" / "sample" / "readiness.json"
 _UNTIL: Final = date(2027, 1, 31)
@@ -108,6 +110,46 @@ def errors() -> RunRecord:
         ),
     )
     return judge(facts.model_copy(update={"changes": changes(ready(), facts)}))
+
+
+def of_size(checks: int, runs: int) -> tuple[RunRecord, list[PastRun]]:
+    """A run of so many checks, 26 of them findings, and so many earlier runs, newest first.
+
+    Its figures have names of their own; one that passed moved towards its limit.
+    """
+    found = errors().model_copy(update={"run": ready().run})
+    passed = [check for check in ready().checks if check.outcome is Outcome.PASS]
+    more = [
+        check.model_copy(update={"subject": f"{check.subject}-{copy}".lstrip("-")})
+        for copy in range(2, 2 + checks // len(passed) + 1)
+        for check in passed
+    ]
+    kept = [*found.checks, *more][:checks]
+    last = next(n for n in reversed(range(checks)) if _limited(kept[n]))
+    (measured,) = kept[last].measurements[:1]
+    drifting = replace(measured, name="disk in use", value=80.0, unit="count", limit=at_most(100))
+    kept[last] = kept[last].model_copy(update={"measurements": (drifting,)})
+    record = _judged(found, kept, decisions=found.decisions)
+    base = past_run(record.to_json())
+    key = (kept[last].id, kept[last].subject)
+    earlier = [
+        replace(
+            base,
+            id=f"{base.id}-{back}",
+            started=base.started - timedelta(days=back),
+            verdict=Verdict.NOT_READY if back == 3 else Verdict.READY,
+            checks={
+                **base.checks,
+                key: (Outcome.PASS, {(drifting.key, drifting.name): 80 - back / 2}),
+            },
+        )
+        for back in range(1, runs + 1)
+    ]
+    return record, earlier
+
+
+def _limited(check: CheckResult) -> bool:
+    return check.outcome is Outcome.PASS and bool(check.measurements)
 
 
 def _judged(

@@ -117,6 +117,11 @@ class Gate(Model):
     review_max_days: Count = Field(
         366, description="days; how far ahead the review of [[not_applicable]] may be"
     )
+    history: Dsn | None = Field(
+        None,
+        description="a PostgreSQL database for the records of earlier runs, where several pipelines"
+        " share them; no literal password; default: files in `history/` beside the reports",
+    )
 
 
 class Links(Model):

@@ -12,7 +12,7 @@ from readiness.run.plugin.options import add_options
 # The default storage of pytest-benchmark, in the current folder.
 _STORAGE: Final = "file://./.benchmarks"
 WORKERS: Final = 4
-"""For `-n auto`. Most of the time a check waits, for a scrape or a restore, and needs no core."""
+"""The most, for `-n auto`. A check mostly waits, for a scrape or a restore, and needs no core."""
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -56,18 +56,18 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """The number of workers for `-n auto`: 0 if few checks can run; None leaves it to xdist."""
+    """The number of workers for `-n auto`, by the files that wait; None leaves it to xdist."""
     if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") or not _is_a_run(config):
         return None
     from readiness.model.errors import ReadinessError
-    from readiness.run.plugin.foreseen import few
+    from readiness.run.plugin.foreseen import workers
     from readiness.run.plugin.state import KEY, begin
 
     try:
         config.stash[KEY] = begin(config)
     except ReadinessError:
         return 0  # `pytest_configure` reports the reason, where pytest can end in order
-    return 0 if few(config, config.stash[KEY]) else WORKERS
+    return workers(config, config.stash[KEY], WORKERS)
 
 
 def _is_a_run(config: pytest.Config) -> bool:

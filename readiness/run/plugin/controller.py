@@ -19,6 +19,7 @@ from readiness.run.ledger import Ledger, Planned
 from readiness.run.plugin import collection, foreign, foreseen, handover, quiet
 from readiness.run.plugin.running import finding_of
 from readiness.run.plugin.state import State, refuse
+from readiness.run.progress import heading
 
 _BROKEN: Final = {Outcome.FAIL, Outcome.ERROR}
 _ORDINARY: Final = {
@@ -44,6 +45,7 @@ class Controller:
             event="begin",
             run=state.run.model_dump(mode="json"),
             target=state.target.model_dump(mode="json"),
+            profile=state.profile.name,
             run_timeout_s=state.loaded.config.gate.run_timeout_s,
         )
 
@@ -66,11 +68,8 @@ class Controller:
         self.note(event="incident", kind=kind, message=redact(message))
 
     def pytest_report_header(self) -> str:
-        """Name what is judged, above pytest's own output."""
-        target = self.state.target
-        what = f"{target.name} {target.release} ({target.environment})"
-        profile = f"profile {self.state.profile.name}"
-        return printable(f"readiness: {what}, {profile}, fingerprint {target.fingerprint}")
+        """Say what is judged: target, profile, fingerprint."""
+        return f"readiness: {heading(self.ledger.begun or {})}"
 
     # Collection: the plan
 
@@ -242,7 +241,9 @@ class Controller:
             sys.stderr.write(f"readiness: {ended.refusal}\n")
         elif ended.record:
             self._tell(ended.record)
-            self.note(event="end", verdict=ended.record.verdict)
+            self.note(event="end", verdict=ended.record.verdict, note=ended.note)
+        if ended.note:
+            sys.stderr.write(f"readiness: {ended.note}\n")
 
     def _tell(self, record: RunRecord) -> None:
         """Call the user's hooks; what they do wrong changes nothing."""

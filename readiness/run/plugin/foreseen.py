@@ -93,15 +93,32 @@ def _module(planned: Planned) -> list[str]:
     return planned.nodeid.partition("::")[0].split("/")
 
 
-def few(config: pytest.Config, state: State) -> bool:
-    """Whether too few checks can run in parallel for workers to pay off."""
+def workers(config: pytest.Config, state: State, most: int) -> int:
+    """How many workers pay off: none for few checks, and never more than files with checks.
+
+    A worker takes whole files, and one without a file takes memory for nothing.
+
+    Args:
+        config: pytest's configuration.
+        state: the run.
+        most: the most workers, also if it is not known what will run.
+    """
+    plan = _known_plan(config, state)
+    if plan is None:
+        return most
+    running = [planned for planned in plan if _runs(planned, leaves_quiet=True)]
+    files = {planned.nodeid.partition("::")[0] for planned in running}
+    return 0 if len(running) < FEW or len(files) == 1 else min(most, len(files))
+
+
+def _known_plan(config: pytest.Config, state: State) -> list[Planned] | None:
+    """The plan, if all of it is known before collecting."""
     if not _is_whole(config) or _places(config) != [bundle.suites()]:
-        return False
+        return None
     known = catalogue_file.unchanged()
     if len({one.module for one in known}) < len(catalogue_file.check_files()):
-        return False  # some suites are unknown
-    plan = _plan(config, state, known)
-    return plan is not None and sum(_runs(p, leaves_quiet=True) for p in plan) < FEW
+        return None  # some suites are unknown
+    return _plan(config, state, known)
 
 
 def _foreseen(config: pytest.Config, state: State, *, leaves_quiet: bool) -> Foreseen:
