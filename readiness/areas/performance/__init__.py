@@ -2,12 +2,14 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import shlex
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date
 from typing import Final
 
 from readiness.areas.performance.config import (
     Capacity,
+    ColdStart,
     Config,
     Dependency,
     Load,
@@ -16,8 +18,9 @@ from readiness.areas.performance.config import (
     Soak,
     Spike,
 )
-from readiness.config.base.area import Area
+from readiness.config.base.area import Area, Drills
 from readiness.config.base.mistakes import Mistake, known, twice
+from readiness.model.secrets import redact
 
 __all__ = ["AREA"]
 
@@ -37,6 +40,7 @@ def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
     yield from _placeholders(performance.queries)
     yield from _endpoints(config)
     yield from _pressure(config)
+    yield from _jobs(config)
     yield from twice(("performance", "load"), "name", (one.name for one in performance.load))
     for index, load in enumerate(performance.load):
         place = ("performance", "load", index)
@@ -63,9 +67,10 @@ def _endpoints(config: Config) -> Iterator[Mistake]:
 
 
 def _pressure(config: Config) -> Iterator[Mistake]:
-    tables: dict[str, Sequence[Pool | Dependency]] = {
+    tables: dict[str, Sequence[Pool | Dependency | ColdStart]] = {
         "pools": config.performance.pools,
         "dependencies": config.performance.dependencies,
+        "cold_starts": config.performance.cold_starts,
     }
     for table, subjects in tables.items():
         yield from twice(("performance", table), "name", (one.name for one in subjects))
@@ -76,6 +81,37 @@ def _pressure(config: Config) -> Iterator[Mistake]:
         if pool.max_ms <= 1000 * pool.hold_s:
             what = f"is not above the {pool.hold_s:g} s of `hold_s`, which count"
             yield Mistake(("performance", "pools", index, "max_ms"), what, "raise it")
+    for index, cold in enumerate(config.performance.cold_starts):
+        service = config.services.get(cold.service)
+        if service and service.url == cold.url:
+            what = f"is that of [services.{cold.service}], which serves users"
+            remedy = "set the address of an instance that serves nobody"
+            yield Mistake(("performance", "cold_starts", index, "url"), what, remedy)
+
+
+def _jobs(config: Config) -> Iterator[Mistake]:
+    performance = config.performance
+    declared: dict[str, Collection[str]] = {
+        "queries": {query.name for query in performance.queries},
+        "endpoints": {endpoint.name for endpoint in performance.endpoints},
+    }
+    yield from twice(("performance", "jobs"), "name", (job.name for job in performance.jobs))
+    for index, job in enumerate(performance.jobs):
+        place = ("performance", "jobs", index)
+        if bool(job.command) == bool(job.sql):
+            yield Mistake((*place, "command"), "one of `command` and `sql` is needed", "keep one")
+        if bool(job.sql) != bool(job.dsn):
+            what = "`sql` and `dsn` belong together"
+            yield Mistake((*place, "dsn"), what, "set both, or neither")
+        if not job.queries and not job.endpoints:
+            what = "nothing is measured beside it"
+            yield Mistake((*place, "queries"), what, "name `queries`, `endpoints`, or both")
+        for table, names in (("queries", job.queries), ("endpoints", job.endpoints)):
+            for number, name in enumerate(names):
+                at = (*place, table, number)
+                yield from known(at, name, f"performance.{table}", declared[table])
+        if job.database:
+            yield from known((*place, "database"), job.database, "databases", config.databases)
 
 
 def _contradictions(load: Load) -> Iterator[tuple[str, str, str]]:
@@ -165,6 +201,33 @@ def _placeholders(queries: Iterable[Query]) -> Iterator[Mistake]:
                 )
 
 
+def _drilled(config: Config) -> Iterator[tuple[str, list[str]]]:
+    """The commands of drills, each with its purpose."""
+    for dependency in config.performance.dependencies:
+        yield f"slows down {dependency.name}", dependency.slow
+        yield f"restores {dependency.name}", dependency.restore
+    for cold in config.performance.cold_starts:
+        yield f"starts {cold.name}", cold.start
+        yield f"ends {cold.name}", cold.stop
+    for job in config.performance.jobs:
+        if job.command:
+            yield f"is the job {job.name}", job.command
+        elif job.sql and job.dsn:
+            yield f"is the job {job.name} at {job.dsn.address}", ["SQL:", job.sql]
+
+
+def _identity(config: Config) -> object:
+    """What drills run: a stale file must not run it against another target."""
+    return list(_drilled(config)) or None
+
+
+def _commands(config: Config) -> Iterator[str]:
+    drilled = list(_drilled(config))
+    if drilled:
+        yield "Drills of performance run these commands:"
+        yield from (f"{redact(shlex.join(argv))}  # {purpose}" for purpose, argv in drilled)
+
+
 AREA: Final = Area(
     "performance",
     timed=True,
@@ -175,7 +238,10 @@ AREA: Final = Area(
         "endpoint": ("[[performance.endpoints]]", lambda c: c.performance.endpoints),
         "pool": ("[[performance.pools]]", lambda c: c.performance.pools),
         "dependency": ("[[performance.dependencies]]", lambda c: c.performance.dependencies),
+        "cold_start": ("[[performance.cold_starts]]", lambda c: c.performance.cold_starts),
+        "job": ("[[performance.jobs]]", lambda c: c.performance.jobs),
         "load": ("[[performance.load]]", lambda c: c.performance.load),
     },
     mistakes=_mistakes,
+    drills=Drills(identity=_identity, commands=_commands, recover=lambda _: False),
 )

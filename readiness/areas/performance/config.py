@@ -14,6 +14,7 @@ from readiness.config.base import (
     Path_,
     Positive,
     Text,
+    Url,
     tables,
 )
 from readiness.lib.sampling import fewest_samples
@@ -288,6 +289,67 @@ class Dependency(Model):
     )
 
 
+class ColdStart(Request):
+    """An instance that is started from nothing, and the first requests that it gets."""
+
+    name: Name = Field(..., description="its name in the report")
+    service: Name = Field(
+        ..., description="the [services.NAME] that it is an instance of; its token is used"
+    )
+    url: Url = Field(..., description="address of this instance alone, without a path")
+    start: Command = Field(
+        ..., description="the command that starts it, as a list; it may return before it serves"
+    )
+    stop: Command = Field(
+        ..., description="the command that ends it, as a list; run whatever happens"
+    )
+    ready: Path_ | None = Field(
+        None,
+        description="path that answers 200 once it may get requests; without one it gets them as"
+        " soon as it accepts connections",
+    )
+    requests: Annotated[int, Field(ge=1, le=1000)] = Field(
+        20, description="first requests to it, one after the other; each must be answered well"
+    )
+    max_start_s: Positive = Field(..., description="seconds from `start` to the first good answer")
+    max_first_ms: Positive = Field(
+        ..., description="milliseconds; slowest of the first good answers"
+    )
+
+
+class Job(Model):
+    """A background job, beside which what users do is measured."""
+
+    name: Name = Field(..., description="its name in the report")
+    command: Command | None = Field(None, description="the command that runs it, as a list")
+    sql: Text | None = Field(None, description="instead of `command`: the statement that does it")
+    dsn: Dsn | None = Field(None, description="a role that may run `sql`; required with it")
+    queries: list[Name] = Field(
+        default=[], description="names of [[performance.queries]] that are measured beside it"
+    )
+    endpoints: list[Name] = Field(
+        default=[], description="names of [[performance.endpoints]] that are measured beside it"
+    )
+    database: Name | None = Field(
+        None, description="the [databases.NAME] whose sessions must not wait for locks meanwhile"
+    )
+    rate: Positive = Field(
+        20, description="executions a second of each query and endpoint, as they would arrive"
+    )
+    connections: Annotated[int, Field(ge=1, le=100)] = Field(
+        4, description="connections of each; what finds none free waits, and that counts"
+    )
+    before_s: Positive = Field(5, description="seconds that they are measured before the job")
+    timeout_s: Positive = Field(300, description="seconds that the job may take")
+    max_ratio: Annotated[float, Field(gt=1)] = Field(
+        ..., description="slowest median beside the job, as a multiple of that before it"
+    )
+    min_ms: Positive = Field(5, description="milliseconds; a smaller difference is none")
+    max_blocked_s: Positive = Field(
+        ..., description="seconds; longest wait of a session of `database` for a lock"
+    )
+
+
 class Performance(Model):
     """Performance baselines."""
 
@@ -310,6 +372,13 @@ class Performance(Model):
     dependencies: Annotated[list[Dependency], Field(min_length=1)] = Field(
         default=[],
         description="dependencies that a drill makes slow, as [[performance.dependencies]]",
+    )
+    cold_starts: Annotated[list[ColdStart], Field(min_length=1)] = Field(
+        default=[],
+        description="instances that a drill starts from nothing, as [[performance.cold_starts]]",
+    )
+    jobs: Annotated[list[Job], Field(min_length=1)] = Field(
+        default=[], description="jobs that run beside traffic, as [[performance.jobs]]"
     )
 
 
