@@ -116,6 +116,13 @@ ingest_is_slower_than_before = broken_by(
     lambda levers: (levers.judged_before(), levers.busy_insert("shop.orders", kib=48)),
 )
 
+writes_are_slower_than_before = broken_by(
+    "writes_are_slower_than_before",
+    "Since the release before, a write waits 150 ms for another service; it stores 500 rows.",
+    {_INGEST: {"regression"}},
+    lambda levers: (levers.judged_before(), levers.behave(delay_ms={_PATH: 150})),
+)
+
 slow_under_load = broken_by(
     "slow_under_load",
     "The list of a customer's orders waits 1 s for another service.",

@@ -1,10 +1,11 @@
 """Whether what users do stays fast while a background job runs."""
 
 import statistics
+from dataclasses import replace
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.areas.performance.baseline import Comparison, rounds
-from readiness.areas.performance.config import Baseline, Job
+from readiness.areas.performance.config import BackgroundJob, Baseline
 from readiness.areas.performance.contention import Beside, Blocked, Contended, contended
 from readiness.areas.performance.judging import every, judge_percentile
 from readiness.config.models import Config
@@ -20,7 +21,7 @@ _CLEARER = "raise `rate` and `before_s` of the job, and run it on a quiet system
     "performance.contention",
     title="Background jobs leave queries and endpoints as fast as promised",
     failure_title="A background job blocks or slows down what users do",
-    each="job",
+    each="background_job",
     severity="major",
     effect="disrupt",
     why="""Reports, imports and clean-ups are tested alone, and run beside users. One statement that
@@ -36,8 +37,11 @@ _CLEARER = "raise `rate` and `before_s` of the job, and run it on a quiet system
     Agreed: `max_p95_ms` of each query and endpoint; `max_ratio`, `max_blocked_s` of the job""",
     judgements=("errors", "p95", "slowdown", "blocked"),
 )
-def test_contention(job: Job, target: Config, evidence: Evidence, guardian: Undo) -> None:
+def test_contention(
+    background_job: BackgroundJob, target: Config, evidence: Evidence, guardian: Undo
+) -> None:
     """The job runs once for each attempt; what is due while it runs is judged."""
+    job = background_job
     seen, noise = undisturbed(
         lambda _: contended(job, target, guardian),
         lambda found, noise: _keeps(found, job, noise),
@@ -53,7 +57,7 @@ def test_contention(job: Job, target: Config, evidence: Evidence, guardian: Undo
         _judge_blocked(seen.blocked, job, noise, evidence)
 
 
-def _judge_answers(beside: Beside, job: Job, noise: Noise, evidence: Evidence) -> None:
+def _judge_answers(beside: Beside, job: BackgroundJob, noise: Noise, evidence: Evidence) -> None:
     subject, times, asked = beside.subject, beside.times, beside.meanwhile
     problems = sorted({f"{one.what}: {one.problem}" for one in asked if one.problem})
     failed = sum(bool(one.problem) for one in asked)
@@ -76,13 +80,13 @@ def _judge_answers(beside: Beside, job: Job, noise: Noise, evidence: Evidence) -
     evidence.judge("slowdown", median, at_most(compared.most_ms, job.deciding("max_ratio")), seen)
 
 
-def _before(beside: Beside, job: Job) -> Comparison:
+def _before(beside: Beside, job: BackgroundJob) -> Comparison:
     """The time before the job as a baseline of the time beside it."""
     settings = Baseline(records="none", max_ratio=job.max_ratio, min_ms=job.min_ms)
     return Comparison(settings, "", tuple(rounds(beside.before.ms)), 1, "", "")
 
 
-def _judge_blocked(blocked: Blocked, job: Job, noise: Noise, evidence: Evidence) -> None:
+def _judge_blocked(blocked: Blocked, job: BackgroundJob, noise: Noise, evidence: Evidence) -> None:
     source = f"pg_blocking_pids, {blocked.looks} looks"
     longest = Measurement("longest wait for a lock", blocked.seconds, "s", source)
     says = f"{blocked.who} waited {blocked.seconds:.3g} s for {blocked.blocker}"
@@ -93,11 +97,13 @@ def _judge_blocked(blocked: Blocked, job: Job, noise: Noise, evidence: Evidence)
     evidence.judge("blocked", longest, limit, says=says)
 
 
-def _waits(blocked: Blocked, job: Job, noise: Noise) -> bool | None:
+def _waits(blocked: Blocked, job: BackgroundJob, noise: Noise) -> bool | None:
+    # The server keeps the lock, and the session hardly works: only our looks are late.
+    noise = replace(noise, lost=0.0)
     return noise.keeps_time(1000 * blocked.seconds, 1000 * job.max_blocked_s, 0.0)
 
 
-def _keeps(seen: Contended, job: Job, noise: Noise) -> bool | None:
+def _keeps(seen: Contended, job: BackgroundJob, noise: Noise) -> bool | None:
     states = [_waits(seen.blocked, job, noise)] if seen.blocked else []
     for beside in seen.measured:
         if any(one.problem for one in beside.meanwhile):

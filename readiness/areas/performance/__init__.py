@@ -47,7 +47,7 @@ def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
         yield from known((*place, "service"), load.service, "services", config.services)
         if load.soak:
             yield from _of_soak(config, (*place, "soak"), load, load.soak)
-        for key, what, remedy in _contradictions(load):
+        for key, what, remedy in (*_contradictions(load), *_of_generators(load)):
             yield Mistake((*place, key), what, remedy)
 
 
@@ -148,6 +148,13 @@ def _contradictions(load: Load) -> Iterator[tuple[str, str, str]]:
         )
 
 
+def _of_generators(load: Load) -> Iterator[tuple[str, str, str]]:
+    if load.generators and load.processes > 1:
+        yield "processes", "is for one machine, and `generators` are declared", "remove one"
+    elif load.generators and load.summary:
+        yield "generators", "send nothing: a `summary` is judged", "remove one"
+
+
 def _of_spike(load: Load, spike: Spike) -> Iterator[tuple[str, str, str]]:
     if not load.requests:
         yield "spike", _NEEDS_REQUESTS, "declare them, or remove it"
@@ -239,7 +246,7 @@ AREA: Final = Area(
         "pool": ("[[performance.pools]]", lambda c: c.performance.pools),
         "dependency": ("[[performance.dependencies]]", lambda c: c.performance.dependencies),
         "cold_start": ("[[performance.cold_starts]]", lambda c: c.performance.cold_starts),
-        "job": ("[[performance.jobs]]", lambda c: c.performance.jobs),
+        "background_job": ("[[performance.jobs]]", lambda c: c.performance.jobs),
         "load": ("[[performance.load]]", lambda c: c.performance.load),
     },
     mistakes=_mistakes,

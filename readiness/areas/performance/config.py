@@ -173,6 +173,20 @@ class Soak(Model):
     )
 
 
+class Generators(Model):
+    """Load generators on other machines, which send the load as workers of locust."""
+
+    bind: Text = Field(..., description="address of this machine that they connect to")
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(5557, description="port of it")
+    workers: Count = Field(..., description="how many processes of locust join, in all")
+    wait_s: Positive = Field(60, description="seconds that they are awaited")
+
+    @property
+    def command(self) -> str:
+        """What is run on each of those machines."""
+        return f"locust -f - --worker --master-host {self.bind} --master-port {self.port}"
+
+
 LoadTool = Literal["k6", "vegeta", "gatling", "wrk2"]
 
 
@@ -197,6 +211,9 @@ class Load(Model):
     tool: LoadTool | None = Field(None, description="the tool that wrote it; required with it")
     max_age_h: Positive = Field(24, description="hours; an older summary is not judged")
     processes: Count = Field(1, description="processes of locust that share the load")
+    generators: Generators | None = Field(
+        None, description="instead of `processes`: generators on other machines"
+    )
     duration_s: Positive = Field(30, description="seconds that are judged, after the warm-up")
     warm_up_s: Annotated[float, Field(ge=0)] = Field(
         5, description="seconds of the same load before, which are not judged"
@@ -220,6 +237,11 @@ class Load(Model):
     spike: Spike | None = Field(None, description="a burst that the service must recover from")
 
     @property
+    def shares(self) -> int:
+        """How many processes share it."""
+        return self.generators.workers if self.generators else self.processes
+
+    @property
     def fewest(self) -> int:
         """The least number of answers that can bound each of its objectives with 95 %."""
         quantiles = [0.95, 1 - self.max_error_ratio, *([0.99] if self.max_p99_ms else [])]
@@ -227,7 +249,7 @@ class Load(Model):
 
 
 class Baseline(Model):
-    """Compare medians (of queries, endpoints, loads, COPYs) with those of earlier runs."""
+    """Compare medians (of queries, endpoints, loads, COPYs, writes) with those of earlier runs."""
 
     records: File = Field(
         ...,
@@ -317,7 +339,7 @@ class ColdStart(Request):
     )
 
 
-class Job(Model):
+class BackgroundJob(Model):
     """A background job, beside which what users do is measured."""
 
     name: Name = Field(..., description="its name in the report")
@@ -377,7 +399,7 @@ class Performance(Model):
         default=[],
         description="instances that a drill starts from nothing, as [[performance.cold_starts]]",
     )
-    jobs: Annotated[list[Job], Field(min_length=1)] = Field(
+    jobs: Annotated[list[BackgroundJob], Field(min_length=1)] = Field(
         default=[], description="jobs that run beside traffic, as [[performance.jobs]]"
     )
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from readiness.areas.performance.config import Config, Endpoint, Job, Query
+from readiness.areas.performance.config import BackgroundJob, Config, Endpoint, Query
 from readiness.areas.performance.judging import Times
 from readiness.areas.performance.pressure import Asked, Sender
 from readiness.areas.performance.queries import RunningQuery
@@ -135,7 +135,7 @@ class _Paced:
         return Beside(self.subject, Times(good, self.source), meanwhile)
 
 
-def contended(job: Job, config: Config, undo: Undo) -> Contended:
+def contended(job: BackgroundJob, config: Config, undo: Undo) -> Contended:
     """Measure without the job, then until it ends.
 
     Args:
@@ -168,14 +168,14 @@ def contended(job: Job, config: Config, undo: Undo) -> Contended:
     return Contended(ended - began, measured, longest(sampler, began, ended) if sampler else None)
 
 
-def _subjects(job: Job, config: Config) -> "Iterator[Query | Endpoint]":
+def _subjects(job: BackgroundJob, config: Config) -> "Iterator[Query | Endpoint]":
     declared = config.performance
     yield from (query for query in declared.queries if query.name in job.queries)
     yield from (endpoint for endpoint in declared.endpoints if endpoint.name in job.endpoints)
 
 
 @contextmanager
-def _pacing(subject: Query | Endpoint, job: Job, config: Config) -> Iterator[_Paced]:
+def _pacing(subject: Query | Endpoint, job: BackgroundJob, config: Config) -> Iterator[_Paced]:
     """Executes it in threads of its own until the end of the block, once `begin` is called."""
     ready = threading.Semaphore(0)
     paced = _Paced(subject, _source(subject, config), job.rate)
@@ -212,7 +212,7 @@ def _source(subject: Query | Endpoint, config: Config) -> str:
 
 @contextmanager
 def _executing(
-    subject: Query | Endpoint, job: Job, config: Config
+    subject: Query | Endpoint, job: BackgroundJob, config: Config
 ) -> Iterator[Callable[[], Asked]]:
     """Gives what executes it once, on a connection of its own that is warmed up."""
     total_s = job.timeout_s + job.before_s + _MORE_S
@@ -244,7 +244,7 @@ def _executed(query: RunningQuery, name: str) -> Asked:
     return Asked(what, (time.monotonic() - began) * 1000, problem)
 
 
-def _run(job: Job, undo: Undo) -> None:
+def _run(job: BackgroundJob, undo: Undo) -> None:
     """Run the job to its end."""
     where = f"[[performance.jobs]] {job.name}"
     if job.sql and job.dsn:
@@ -269,7 +269,7 @@ def _run(job: Job, undo: Undo) -> None:
 
 
 @contextmanager
-def _watching(job: Job, config: Config) -> "Iterator[Sampler[Look]]":
+def _watching(job: BackgroundJob, config: Config) -> "Iterator[Sampler[Look]]":
     """Look again and again who waits for whom."""
     database = config.databases[job.database or ""]
     total_s = job.timeout_s + job.before_s + _MORE_S

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from time import perf_counter
 from typing import Final
@@ -185,6 +185,7 @@ class WriteRate:
         failed: requests that were not answered with a 2xx.
         missing: rows of requests that were answered with a 2xx, and are not in the table.
         first_failure: the answer to the first failed request.
+        times: milliseconds of each accepted request.
     """
 
     rate: Measurement
@@ -193,6 +194,7 @@ class WriteRate:
     failed: Measurement
     missing: Measurement
     first_failure: str
+    times: Times
 
     @property
     def lost_something(self) -> bool:
@@ -206,6 +208,7 @@ class _Sent:
     failures: int = 0
     first_failure: str = ""
     fastest_s: float = math.inf
+    ms: list[float] = field(default_factory=list)
 
 
 def write_rate(path: WritePath, service: Service, *, rows: int) -> WriteRate:
@@ -243,6 +246,7 @@ def write_rate(path: WritePath, service: Service, *, rows: int) -> WriteRate:
             samples=requests,
         ),
         first_failure=sent.first_failure,
+        times=Times(sent.ms, f"{path.method} {service.url}{path.path}"),
     )
 
 
@@ -253,9 +257,11 @@ def _send(session: Session, path: WritePath, service: Service, rows: int) -> _Se
     for number in count(time.time_ns() // 1000):
         started = time.perf_counter()
         failure = _write(session, path, service, number)
-        sent.fastest_s = min(sent.fastest_s, time.perf_counter() - started)
+        taken_s = time.perf_counter() - started
+        sent.fastest_s = min(sent.fastest_s, taken_s)
         if failure is None:
             sent.accepted += 1
+            sent.ms.append(1000 * taken_s)
         else:
             sent.failures += 1
             sent.first_failure = sent.first_failure or failure

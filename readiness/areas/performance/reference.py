@@ -9,10 +9,10 @@ from typing import Final
 
 from readiness import __version__
 from readiness.areas.performance import load as probe
-from readiness.areas.performance.baseline import conditions_of, summary
-from readiness.areas.performance.config import Config, Query
+from readiness.areas.performance.baseline import WRITES, conditions_of, summary
+from readiness.areas.performance.config import Config, Ingest, Query
 from readiness.areas.performance.endpoints import answered
-from readiness.areas.performance.ingest import copy_rate
+from readiness.areas.performance.ingest import copy_rate, write_rate
 from readiness.areas.performance.judging import Times
 from readiness.areas.performance.objectives import good
 from readiness.areas.performance.queries import running
@@ -177,7 +177,13 @@ def _checks(config: Config) -> Iterator[CheckResult]:
         yield _result("performance.load", load.name, rounds)
     for ingest in config.performance.ingest:
         rounds = summary(copy_rate(ingest.longer(2)).times, conditions_of(config, ingest))
-        yield _result("performance.ingest-rate", ingest.name, rounds)
+        yield _result("performance.ingest-rate", ingest.name, rounds, *_writes(config, ingest))
+
+
+def _writes(config: Config, ingest: Ingest) -> Iterator[Measurement]:
+    if path := ingest.write_path:
+        written = write_rate(path, config.services[path.service], rows=2 * ingest.rows)
+        yield summary(written.times, conditions_of(config, path), WRITES)
 
 
 def _times(query: Query) -> Times:
@@ -190,7 +196,7 @@ def _times(query: Query) -> Times:
     return Times(ms, query.sql)
 
 
-def _result(check: str, subject: str, rounds: Measurement) -> CheckResult:
+def _result(check: str, subject: str, *rounds: Measurement) -> CheckResult:
     return CheckResult(
         id=check,
         subject=subject,
@@ -199,7 +205,7 @@ def _result(check: str, subject: str, rounds: Measurement) -> CheckResult:
         severity=Severity.BLOCKER,
         effect=Effect.LOAD,
         outcome=Outcome.PASS,
-        measurements=(rounds,),
+        measurements=rounds,
     )
 
 
