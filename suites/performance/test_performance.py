@@ -44,7 +44,7 @@ _CLEARER = "raise `samples` and `budget_s` of the query, and run it on a quiet s
     judgements=("copy-rate", "regression", "write-rate", "failed-writes", "missing-rows"),
 )
 def test_ingest_rate(ingest: Ingest, target: Config, evidence: Evidence) -> None:
-    """Rows are counted in the table, by COPY and (where declared) by the application's path."""
+    """Rows are counted in the table, by `method` and (where declared) the application's path."""
     limit = at_least(ingest.min_rows_per_s, ingest.deciding("min_rows_per_s"))
     with evidence.attempt():
         _judge_copy(ingest, limit, comparison(target, "performance.ingest-rate", ingest), evidence)

@@ -34,6 +34,9 @@ class WritePath(Model):
     dsn: Dsn = Field(..., description="a role that may run both statements")
 
 
+IngestMethod = Literal["copy", "batch", "single"]
+
+
 class Ingest(Model):
     """A table that stores rows at a required rate."""
 
@@ -41,8 +44,15 @@ class Ingest(Model):
     table: Text = Field(..., description="schema.table; a copy of its shape is written to")
     dsn: Dsn = Field(..., description="a role that may create a schema and read the table")
     min_rows_per_s: Positive = Field(1000, description="fewest rows per second that it must store")
-    rows: Count = Field(20_000, description="rows of one COPY")
-    samples: Annotated[int, Field(ge=3)] = Field(5, description="number of COPYs that are measured")
+    rows: Count = Field(20_000, description="rows of one COPY, or of the INSERTs of one sample")
+    method: IngestMethod = Field(
+        "copy",
+        description="how they are written: `copy`, `batch` (INSERTs in one transaction, pipelined),"
+        " `single` (INSERTs that commit each)",
+    )
+    samples: Annotated[int, Field(ge=3)] = Field(
+        5, description="how often so many rows are written and measured"
+    )
     triggers: bool = Field(
         True, description="run the table's insert triggers too; what they write elsewhere stays"
     )
