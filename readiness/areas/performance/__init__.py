@@ -208,19 +208,30 @@ def _placeholders(queries: Iterable[Query]) -> Iterator[Mistake]:
                 )
 
 
-def _drilled(config: Config) -> Iterator[tuple[str, list[str]]]:
-    """The commands of drills, each with its purpose."""
+def _drilled(config: Config) -> Iterator[tuple[str, str]]:
+    """The commands that change the target, each with its purpose."""
     for dependency in config.performance.dependencies:
-        yield f"slows down {dependency.name}", dependency.slow
-        yield f"restores {dependency.name}", dependency.restore
+        yield shlex.join(dependency.slow), f"slows down {dependency.name}"
+        yield shlex.join(dependency.restore), f"restores {dependency.name}"
     for cold in config.performance.cold_starts:
-        yield f"starts {cold.name}", cold.start
-        yield f"ends {cold.name}", cold.stop
+        yield shlex.join(cold.start), f"starts {cold.name}"
+        yield shlex.join(cold.stop), f"ends {cold.name}"
     for job in config.performance.jobs:
         if job.command:
-            yield f"is the job {job.name}", job.command
+            yield shlex.join(job.command), f"the job {job.name}"
         elif job.sql and job.dsn:
-            yield f"is the job {job.name} at {job.dsn.address}", ["SQL:", job.sql]
+            yield job.sql, f"the job {job.name}, at {job.dsn.address}"
+
+
+def _stated(config: Config) -> Iterator[tuple[str, str]]:
+    """The statements that lock or delete, each with its purpose."""
+    for pool in config.performance.pools:
+        where = f"at {pool.dsn.address}"
+        yield pool.hold_sql, f"for {pool.hold_s:g} s, then rolled back, {where}"
+    for ingest in config.performance.ingest:
+        if path := ingest.write_path:
+            where = f"at {path.dsn.address}"
+            yield path.cleanup_sql, f"after writes of {ingest.name}, {where}"
 
 
 def _identity(config: Config) -> object:
@@ -229,10 +240,10 @@ def _identity(config: Config) -> object:
 
 
 def _commands(config: Config) -> Iterator[str]:
-    drilled = list(_drilled(config))
-    if drilled:
-        yield "Drills of performance run these commands:"
-        yield from (f"{redact(shlex.join(argv))}  # {purpose}" for purpose, argv in drilled)
+    shown = [*_drilled(config), *_stated(config)]
+    if shown:
+        yield "Checks of performance run these commands and statements:"
+        yield from (f"{' '.join(redact(what).split())}  # {why}" for what, why in shown)
 
 
 AREA: Final = Area(
