@@ -260,7 +260,7 @@ def _cold_start(
         {_COLD_START: {key}},
         lambda levers: (
             levers.declared("performance.cold-start", cold_start(ready)),
-            levers.behave(**switches, **_UNCOUNTED),
+            levers.behave(**switches),
         ),
     )
 
@@ -310,11 +310,11 @@ job_locks_again_and_again = broken_by(
 
 job_saturates_the_pool = broken_by(
     "job_saturates_the_pool",
-    "A job requests pages by 24 connections; two workers have eight for the database each.",
+    "A job requests pages by 36 connections; two workers have eight for the database each.",
     {_NIGHTLY: {"slowdown"}},
     lambda levers: (
         levers.declared(_CONTENTION, crowding_job(f"{levers.service_url}/api/orders/3")),
-        levers.behave(keeps_connection_ms=100, **_UNCOUNTED),
+        levers.behave(keeps_connection_ms=70),
     ),
 )
 
@@ -324,7 +324,7 @@ fails_beside_a_job = broken_by(
     {_NIGHTLY: {"errors"}},
     lambda levers: (
         levers.declared(_CONTENTION, locking_job(1, 0.5, 4)),
-        levers.behave(page_timeout_s=0.2, **_UNCOUNTED),
+        levers.behave(page_timeout_s=0.2),
     ),
 )
 

@@ -13,7 +13,9 @@ from readiness.areas.performance.config import ColdStart
 from readiness.config.base.tables import Service
 from readiness.config.models import Config
 from readiness.model.errors import CouldNotMeasure
+from readiness.model.evidence import CheckFailed, Evidence, Outcome
 from readiness.servers.processes import free_port
+from suites.performance import test_cold_start as suite
 from tests.performance.test_pressure import Undo
 from tests.support.small_servers import Reply, SmallServer
 
@@ -28,7 +30,7 @@ class Handler(BaseHTTPRequestHandler):
     statuses = list(map(int, sys.argv[3:]))
 
     def do_GET(self):
-        status = self.statuses.pop(0) if self.path == "/a" and self.statuses else 200
+        status = self.statuses.pop(0) if self.statuses else 200
         self.send_response(status)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -79,6 +81,27 @@ def test_errors_while_it_starts_are_counted(tmp_path: Path) -> None:
     seen = started(cold(tmp_path, 500, 503), SERVICE, Undo())
     assert [one.problem for one in seen.asked[:3]] == ["status 500", "status 503", ""]
     assert (seen.all.failed.value, len(seen.good.asked)) == (2, 5)
+
+
+def judged(cold: ColdStart) -> Evidence:
+    services = {"api": {"url": SERVICE.url}}
+    config = Config.model_validate({"target": {"name": "t"}, "services": services})
+    evidence = Evidence()
+    suite.test_cold_start(cold, config, evidence, Undo())
+    return evidence
+
+
+def test_the_fix_of_early_requests_is_a_readiness_page(tmp_path: Path) -> None:
+    """It answers 503 as long as the instance cannot serve."""
+    with pytest.raises(CheckFailed, match="2 of 7 requests failed after it accepted connections"):
+        judged(cold(tmp_path, 503, 503)).conclude()
+    assert judged(cold(tmp_path, 503, 503, ready="/ready")).conclude() is Outcome.PASS
+
+
+def test_a_start_that_is_too_slow_says_for_how_long(tmp_path: Path) -> None:
+    asleep = cold(tmp_path, start=["sleep", "60"], stop=["true"], max_start_s=0.1)
+    with pytest.raises(CheckFailed, match="without a good answer"):
+        judged(asleep).conclude()
 
 
 def test_one_that_never_listens(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ from readiness.areas.performance.config import Config as Declared
 from readiness.areas.performance.contention import Contended, contended
 from readiness.config.models import Config
 from readiness.model.errors import CouldNotMeasure, NoData
+from readiness.model.evidence import CheckFailed, Evidence, Outcome
 from readiness.model.secrets import Dsn
+from suites.performance import test_contention as suite
 from tests.performance.test_pressure import Undo
 from tests.support.small_servers import Reply, SmallServer
 
@@ -40,7 +42,14 @@ def declared(shop: Dsn, job: dict[str, object], url: str = "http://127.0.0.1:1")
             "services": {"api": {"url": url}},
             "databases": {"shop": {"dsn": shop}},
             "performance": {
-                "queries": [{"name": "orders", "dsn": shop, "sql": "select 1 from shop.orders"}],
+                "queries": [
+                    {
+                        "name": "orders",
+                        "dsn": shop,
+                        "sql": "select 1 from shop.orders",
+                        "max_p95_ms": 1e5,
+                    }
+                ],
                 "endpoints": [{"name": "page", "service": "api", "path": "/a", "max_p95_ms": 9}],
                 "jobs": [{key: value for key, value in values.items() if value is not None}],
             },
@@ -63,6 +72,23 @@ def test_a_job_that_locks_makes_others_wait(shop: Dsn) -> None:
     assert seen.blocked.seconds > 0.2
     assert seen.blocked.who.startswith("pid ")
     assert "readiness job nightly" in seen.blocked.blocker
+
+
+def judged(config: Config) -> Evidence:
+    evidence = Evidence()
+    suite.test_contention(cast("Declared", config).performance.jobs[0], config, evidence, Undo())
+    return evidence
+
+
+def test_the_fix_of_a_long_lock_is_many_short_ones(shop: Dsn) -> None:
+    """As much work, and the same locks, in batches."""
+    job = {"dsn": shop, "database": "shop", "max_ratio": 1e6, "max_blocked_s": 0.75}
+    long = f"do $$ begin {LOCK}; perform pg_sleep(1.5); end $$"
+    with pytest.raises(CheckFailed, match=r"waited 1\.\d+ s for pid \d+ readiness job nightly"):
+        judged(declared(shop, {"sql": long, **job})).conclude()
+    batches = f"""do $$ begin for i in 1..30 loop
+        {LOCK}; perform pg_sleep(0.05); commit; perform pg_sleep(0.01); end loop; end $$"""
+    assert judged(declared(shop, {"sql": batches, **job})).conclude() is Outcome.PASS
 
 
 def test_a_wait_that_began_before_is_not_the_jobs(shop: Dsn) -> None:

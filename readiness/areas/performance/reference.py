@@ -113,7 +113,7 @@ do $$ begin
 end $$'''
 """
 _CROWDING: Final = """
-command = ["{python}", "-m", "readiness.reference.drill", "crowd", "{url}", "24", "5"]
+command = ["{python}", "-m", "readiness.reference.drill", "crowd", "{url}", "36", "5"]
 """
 LOADED_BY_K6: Final = """
 [[performance.load]]
@@ -139,7 +139,7 @@ def locking_job(times: int, hold_s: float, pause_s: float, *, max_blocked_s: flo
 
 def crowding_job(url: str) -> str:
     """A job that requests a page of the service by many connections at once."""
-    # The page takes 0.1 s, and twice as long beside the job: eight connections can keep that pace.
+    # A page takes 0.2 s beside the job: eight connections keep that pace.
     return _JOB.format(rate=20, max_blocked_s=1.5) + _CROWDING.format(
         python=sys.executable, url=url
     )
