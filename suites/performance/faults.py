@@ -320,11 +320,11 @@ job_saturates_the_pool = broken_by(
 
 fails_beside_a_job = broken_by(
     "fails_beside_a_job",
-    "A page gives up after 200 ms, and a job locks its table for twice as long.",
+    "A job requests pages until a rate limit refuses everybody, with 429.",
     {_NIGHTLY: {"errors"}},
     lambda levers: (
-        levers.declared(_CONTENTION, locking_job(1, 0.5, 4)),
-        levers.behave(page_timeout_s=0.2),
+        levers.declared(_CONTENTION, crowding_job(f"{levers.service_url}/api/orders/3")),
+        levers.behave(status={_ONE_ORDER: 429}, after_per_s=60),
     ),
 )
 

@@ -121,7 +121,11 @@ def test_small_differences_are_none_however_certain(config: Config, stored: Stor
 
 @pytest.mark.parametrize(
     ("ms", "noise"),
-    [((40, 45, 70, 75, 80), SILENCE), ((50, 70, 70, 71, 71), Noise(0.002, 0.002, 0.0))],
+    [
+        ((40, 45, 70, 75, 80), SILENCE),
+        ((50, 70, 70, 71, 71), Noise(0.002, 0.002, 0.0)),
+        ((70, 71, 69, 72, 70), Noise(0.001, 0.05, 0.99)),
+    ],
 )
 def test_what_chance_or_noise_explain_is_an_error(
     config: Config, stored: Stored, ms: tuple[float, ...], noise: Noise
