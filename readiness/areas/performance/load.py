@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import socket
 import sys
 import tempfile
 from collections import Counter
@@ -14,7 +15,7 @@ from typing import Annotated, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from readiness.areas.performance.config import Load
+from readiness.areas.performance.config import Generators, Load
 from readiness.config.base.tables import Service
 from readiness.lib import command
 from readiness.lib.sampling import percentile
@@ -250,7 +251,22 @@ def _plan(load: Load, service: Service, stages: Sequence[Stage]) -> str:
     )
 
 
+def _require_address(there: Generators, name: str) -> None:
+    """Fail before locust does, whose words are those of a traceback."""
+    try:
+        socket.create_server((there.bind, there.port)).close()
+    except OSError as error:
+        raise CouldNotMeasure(
+            f"cannot listen for load generators at {there.bind}:{there.port}: {error.strerror}",
+            where=f"[[performance.load]] {name}",
+            remedy="set `bind` to an address of this machine (ip addr), and `port` to a free one"
+            " (ss -ltn)",
+        ) from None
+
+
 def _locust(load: Load, service: Service, folder: Path, seconds: float) -> None:
+    if load.generators:
+        _require_address(load.generators, load.name)
     total_s = load.warm_up_s + seconds
     # Our own generator ends by itself, once the last answer is there.
     limit_s = total_s if load.locustfile else total_s + 2 * load.timeout_s + _WORKERS_S
