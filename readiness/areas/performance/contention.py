@@ -83,7 +83,7 @@ class _Paced:
     def __init__(self, subject: Query | Endpoint, source: str, rate: float) -> None:
         self.subject = subject
         self.source = source
-        self.problem: CouldNotMeasure | None = None
+        self.problem: Exception | None = None
         self._period_s = 1 / rate
         self._began = 0.0
         self._end = float("inf")
@@ -102,11 +102,7 @@ class _Paced:
             due = self._began + next(self._numbers) * self._period_s
             if self._over.wait(max(0.0, due - time.monotonic())) and due > self._end:
                 return
-            try:
-                asked = execute()
-            except CouldNotMeasure as error:
-                self.problem = error
-                return
+            asked = execute()
             late_ms = (time.monotonic() - due) * 1000
             self._seen.append((due, Asked(asked.what, late_ms, asked.problem)))
 
@@ -185,7 +181,7 @@ def _pacing(subject: Query | Endpoint, job: BackgroundJob, config: Config) -> It
             with _executing(subject, job, config) as execute:
                 ready.release()
                 paced.run(execute)
-        except CouldNotMeasure as error:
+        except Exception as error:  # noqa: BLE001 - raised again where it is awaited
             paced.problem = error
             ready.release()
 
