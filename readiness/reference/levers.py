@@ -119,6 +119,11 @@ class Levers(
         finally:
             self._parts.server.restart()
 
+    @property
+    def service_url(self) -> str:
+        """The address of the order service."""
+        return self._parts.service.url
+
     def stop_service(self) -> Lever:
         """Stop the order service: connections are refused."""
         return self._parts.service.stopped()

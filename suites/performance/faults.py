@@ -2,7 +2,15 @@
 
 from typing import Final
 
-from readiness.areas.performance.reference import CAPACITY, DEPENDENCY, SOAK, SPIKE
+from readiness.areas.performance.reference import (
+    CAPACITY,
+    DEPENDENCY,
+    SOAK,
+    SPIKE,
+    cold_start,
+    crowding_job,
+    locking_job,
+)
 from readiness.model.fault import Fault, broken_by
 
 _INGEST: Final = "performance.ingest-rate[orders]"
@@ -106,6 +114,13 @@ ingest_is_slower_than_before = broken_by(
     "Since the release before, a trigger works 0.1 ms on each row; 1 ms is allowed.",
     {_INGEST: {"regression"}, **_DRIFT},
     lambda levers: (levers.judged_before(), levers.busy_insert("shop.orders", kib=48)),
+)
+
+writes_are_slower_than_before = broken_by(
+    "writes_are_slower_than_before",
+    "Since the release before, a write waits 150 ms for another service; it stores 500 rows.",
+    {_INGEST: {"regression"}},
+    lambda levers: (levers.judged_before(), levers.behave(delay_ms={_PATH: 150})),
 )
 
 slow_under_load = broken_by(
@@ -231,6 +246,86 @@ breaker_stays_open = _slow_dependency(
     "recovers",
     status={_ONE_ORDER: 503},
     after_per_s=10,
+)
+
+_COLD_START: Final = "performance.cold-start[orders]"
+
+
+def _cold_start(
+    name: str, story: str, key: str, ready: str | None = "/health/ready", **switches: object
+) -> Fault:
+    return broken_by(
+        name,
+        story,
+        {_COLD_START: {key}},
+        lambda levers: (
+            levers.declared("performance.cold-start", cold_start(ready)),
+            levers.behave(**switches),
+        ),
+    )
+
+
+starts_too_slowly = _cold_start(
+    "starts_too_slowly",
+    "Each instance first migrates the database, which takes 25 s by now.",
+    "start",
+    starts_after_s=25,
+)
+initializes_at_the_first_request = _cold_start(
+    "initializes_at_the_first_request",
+    "What is needed for an answer is only loaded once the first user waits for it.",
+    "first-requests",
+    first_answer_ms=2000,
+)
+fails_while_it_starts = _cold_start(
+    "fails_while_it_starts",
+    "Without a readiness page, users get 500 while caches are filled.",
+    "answers",
+    ready=None,
+    warms_up_s=2,
+)
+is_ready_before_it_can_serve = _cold_start(
+    "is_ready_before_it_can_serve",
+    "The readiness page is good while caches are still filled, and all else answers 500.",
+    "answers",
+    warms_up_s=2,
+)
+
+_CONTENTION: Final = "performance.contention"
+_NIGHTLY: Final = f"{_CONTENTION}[nightly]"
+
+job_locks_the_table = broken_by(
+    "job_locks_the_table",
+    "A job rewrites a table under an ACCESS EXCLUSIVE lock: once for half a second, of 7.5.",
+    {_NIGHTLY: {"blocked"}},
+    lambda levers: levers.declared(_CONTENTION, locking_job(1, 0.5, 7, max_blocked_s=0.2)),
+)
+
+job_locks_again_and_again = broken_by(
+    "job_locks_again_and_again",
+    "A job commits each batch, and locks the table for half a second in each.",
+    {_NIGHTLY: {"p95"}},
+    lambda levers: levers.declared(_CONTENTION, locking_job(4, 0.6, 1)),
+)
+
+job_saturates_the_pool = broken_by(
+    "job_saturates_the_pool",
+    "A job requests pages by 36 connections; two workers have eight for the database each.",
+    {_NIGHTLY: {"slowdown"}},
+    lambda levers: (
+        levers.declared(_CONTENTION, crowding_job(f"{levers.service_url}/api/orders/3")),
+        levers.behave(keeps_connection_ms=70),
+    ),
+)
+
+fails_beside_a_job = broken_by(
+    "fails_beside_a_job",
+    "A job requests pages until a rate limit refuses everybody, with 429.",
+    {_NIGHTLY: {"errors"}},
+    lambda levers: (
+        levers.declared(_CONTENTION, crowding_job(f"{levers.service_url}/api/orders/3")),
+        levers.behave(status={_ONE_ORDER: 429}, after_per_s=60),
+    ),
 )
 
 is_limited_to_todays_peak = broken_by(

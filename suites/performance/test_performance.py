@@ -8,7 +8,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from readiness import Evidence, at_least, at_most, check, equal_to
 from readiness.areas.performance.baseline import Comparison, comparison
 from readiness.areas.performance.config import Ingest, Query, WritePath
-from readiness.areas.performance.ingest import CopyRate, copy_rate, write_rate
+from readiness.areas.performance.ingest import CopyRate, WriteRate, copy_rate, write_rate
 from readiness.areas.performance.judging import Times, every, judge_percentile, judge_rate
 from readiness.areas.performance.queries import RunningQuery, running
 from readiness.config.models import Config
@@ -37,13 +37,14 @@ _CLEARER = "raise `samples` and `budget_s` of the query, and run it on a quiet s
       where state = 'active' group by 1, 2;
     Fast by COPY and slow by the application: it commits each row. Store many rows in one
     statement and one commit; the measurements show the network round trip.
-    Slower than before: compare what the table does for each row with the release before.
+    Slower than before: compare what the table does for each row, or the application for each write,
+    with the release before.
     Writes failed: the application's log has the reason, the message has the first answer.
     Rows are missing: the application answers before it commits; make it commit first.""",
     judgements=("copy-rate", "regression", "write-rate", "failed-writes", "missing-rows"),
 )
 def test_ingest_rate(ingest: Ingest, target: Config, evidence: Evidence) -> None:
-    """Rows are counted in the table, by COPY and (where declared) by the application's path."""
+    """Rows are counted in the table, by `method` and (where declared) the application's path."""
     limit = at_least(ingest.min_rows_per_s, ingest.deciding("min_rows_per_s"))
     with evidence.attempt():
         _judge_copy(ingest, limit, comparison(target, "performance.ingest-rate", ingest), evidence)
@@ -84,16 +85,21 @@ def _judge_application(
             where=f"[performance.ingest.write_path] of {ingest.name}",
             remedy=f"declare [services.{path.service}], or use one that is declared",
         )
-    measured, noise = undisturbed(
-        lambda _: write_rate(path, service, rows=ingest.rows),
-        lambda found, noise: (
-            False
-            if found.lost_something
-            else noise.keeps_rate(
-                float(found.rate.value), ingest.min_rows_per_s, found.each_s, found.fastest_s
+    compared = comparison(target, "performance.ingest-rate", ingest, path)
+
+    def keeps(found: WriteRate, noise: Noise) -> bool | None:
+        rate, least = float(found.rate.value), ingest.min_rows_per_s
+        if found.lost_something:
+            return False
+        return every(
+            (
+                noise.keeps_rate(rate, least, found.each_s, found.fastest_s),
+                compared is None or compared.keeps(found.times, noise),
             )
-        ),
-        evidence,
+        )
+
+    measured, noise = undisturbed(
+        lambda longer: write_rate(path, service, rows=longer * ingest.rows), keeps, evidence
     )
     says = f"{measured.failed.value} of {measured.failed.samples} writes failed"
     evidence.judge("failed-writes", measured.failed, equal_to(0), measured.first_failure, says=says)
@@ -101,7 +107,10 @@ def _judge_application(
     evidence.judge("missing-rows", measured.missing, equal_to(0), says=says)
     because = f"{path.method} {path.path}"
     rate, each_s, fastest_s = measured.rate, measured.each_s, measured.fastest_s
-    judge_rate(evidence, "write-rate", rate, each_s, fastest_s, limit, noise, because)
+    with evidence.attempt():
+        judge_rate(evidence, "write-rate", rate, each_s, fastest_s, limit, noise, because)
+    if compared and not measured.lost_something:
+        compared.judge(evidence, measured.times, noise)
 
 
 @check(

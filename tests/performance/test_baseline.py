@@ -10,6 +10,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from readiness.areas.performance.baseline import (
+    WRITES,
     Comparison,
     comparison,
     conditions_of,
@@ -17,7 +18,7 @@ from readiness.areas.performance.baseline import (
     rounds,
     summary,
 )
-from readiness.areas.performance.config import Endpoint, Load, Query
+from readiness.areas.performance.config import Endpoint, Ingest, Load, Query, WritePath
 from readiness.areas.performance.judging import Times
 from readiness.areas.performance.reference import run_before
 from readiness.config.models import Config
@@ -120,7 +121,11 @@ def test_small_differences_are_none_however_certain(config: Config, stored: Stor
 
 @pytest.mark.parametrize(
     ("ms", "noise"),
-    [((40, 45, 70, 75, 80), SILENCE), ((50, 70, 70, 71, 71), Noise(0.002, 0.002, 0.0))],
+    [
+        ((40, 45, 70, 75, 80), SILENCE),
+        ((50, 70, 70, 71, 71), Noise(0.002, 0.002, 0.0)),
+        ((70, 71, 69, 72, 70), Noise(0.001, 0.05, 0.99)),
+    ],
 )
 def test_what_chance_or_noise_explain_is_an_error(
     config: Config, stored: Stored, ms: tuple[float, ...], noise: Noise
@@ -201,6 +206,36 @@ def test_the_run_before_is_ready(config: Config, shop: Dsn) -> None:
     record = run_before(config.model_copy(update={"performance": performance}))
     assert isinstance(record, RunRecord)
     assert record.verdict == "READY"
+
+
+def test_writes_are_compared_with_writes_and_not_with_copies(
+    config: Config, tmp_path: Path
+) -> None:
+    dsn = Dsn("postgresql://nobody@127.0.0.1/shop")
+    path = WritePath(
+        service="api",
+        path="/a",
+        body="{n}",
+        rows_per_request=1,
+        count_sql="select 1",
+        cleanup_sql="select 1",
+        dsn=dsn,
+    )
+    ingest = Ingest(name="it", table="a.b", dsn=dsn, write_path=path)
+    conditions = conditions_of(config, path)
+    left = [summary(times(10), conditions), summary(times(20), conditions, WRITES)]
+    check = "performance.ingest-rate"
+    record = make_record(
+        [make_check(check, "it", severity="blocker", measurements=left)],
+        target=TargetFacts(name="shop", environment="staging", release="1", fingerprint="x"),
+    )
+    (tmp_path / "1.json").write_text(record.to_json())
+    found = comparison(config, check, ingest, path)
+    assert found
+    assert set(found.earlier) == {20}
+    evidence = Evidence()
+    found.judge(evidence, times(20), SILENCE)
+    assert [one.name for one in evidence.measurements][:1] == [WRITES]
 
 
 def test_rounds_are_in_the_order_of_time() -> None:

@@ -261,6 +261,10 @@ def test_failures_after_a_wait_that_noise_explains_are_an_error(
         ({"soak": {"max_memory_growth": 1, "database": "shop"}}, "shop"),
         ({"soak": {"max_memory_growth": 1, "memory_query": "x"}}, "no [prometheus] is declared"),
         ({"capacity": {"min_headroom": 2, "max_rate": 90}}, "`max_rate` below the 100 requests/s"),
+        (
+            {"processes": 2, "generators": {"bind": "192.0.2.1", "workers": 2}},
+            "is for one machine, and `generators` are declared",
+        ),
         ({"spike": {"rate": 50, "seconds": 1, "within_s": 1}}, "is not above the 50 requests/s"),
         (
             {

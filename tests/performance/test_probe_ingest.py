@@ -9,11 +9,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from readiness import Evidence
 from readiness.areas.monitoring.config import Service
 from readiness.areas.performance.config import Ingest, WritePath
-from readiness.areas.performance.ingest import copy_rate, write_rate
+from readiness.areas.performance.ingest import WRITERS, copy_rate, write_rate
 from readiness.areas.performance.table_shape import scratch_copy
 from readiness.config.models import Config
 from readiness.lib.postgres import Row, connect, fetch
@@ -90,6 +91,36 @@ def test_scratch_table_has_the_shape_of_the_target(shop: Dsn, run: Run, trigger:
     assert constraints == [("c", 1), ("f", 1), ("p", 1)]
     assert triggers == [("stamp",)]
     assert indexes == [(2,)]
+
+
+def test_all_methods_store_the_same_rows(shop: Dsn, run: Run) -> None:
+    """Also what COPY's text format escapes, and types that psycopg would adapt otherwise."""
+    run(r"""
+        create table shop.texts (a text, b bytea, c jsonb, d text[], e timestamptz, f numeric);
+        insert into shop.texts values
+            (E'tab\t line\n return\r back\\slash \\N', '\x005c0a', '{"a": "x\\n"}',
+             array['q"', null, ''], '2026-03-01 12:00+02', 1.50),
+            ('', '', 'null', '{}', null, 'NaN'), (null, null, null, null, null, null)""")
+    with (
+        connect(shop, timeout_s=5) as connection,
+        scratch_copy(connection, shop, "shop.texts", triggers=False) as scratch,
+    ):
+        stored = []
+        for write in WRITERS.values():
+            assert write(connection, scratch, 3, 0).stored == 3
+            query = sql.SQL("select t::text from {} t order by 1").format(scratch.name)
+            stored.append(fetch(connection, query))
+            fetch(connection, sql.SQL("truncate {}").format(scratch.name))
+    assert stored == [stored[0]] * 3
+    assert len(set(stored[0])) == 3
+
+
+def test_rows_of_one_commit_each_are_counted(shop: Dsn) -> None:
+    single = ingest_of(shop, rows=50).model_copy(update={"method": "single"})
+    measured = copy_rate(single)
+    assert measured.rate.name == "rows stored by INSERTs that commit each"
+    assert measured.rate.source.startswith("insert into ")
+    assert schemas(shop) == []
 
 
 def test_slow_trigger_lowers_the_rate(shop: Dsn, trigger: Trigger) -> None:

@@ -185,7 +185,13 @@ def test_drill_command_pauses_and_resumes_a_program(tmp_path: Path) -> None:
             program.kill()
 
 
-@pytest.mark.parametrize("arguments", [[], ["sideways"], ["away"], ["pause"], ["pause", "x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *([], ["sideways"], ["away"], ["pause"], ["pause", "x"]),
+        *(["begin"], ["begin", "15000"], ["end"], ["crowd", "http://127.0.0.1:1"]),
+    ],
+)
 def test_drill_command_rejects_wrong_arguments_and_missing_variables(arguments: list[str]) -> None:
     assert drill({ADMIN_DSN: "", FOLDER: ""}, *arguments) == 2
 

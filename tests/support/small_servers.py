@@ -38,7 +38,7 @@ class _Listening(ThreadingHTTPServer):
 class SmallServer:
     """An HTTP server whose routes a test may change while it runs."""
 
-    def __init__(self, routes: Mapping[str, Route]) -> None:
+    def __init__(self, routes: Mapping[str, Route], host: str = "127.0.0.1") -> None:
         self.routes = dict(routes)
         self.otherwise: Route = Reply("no such page", 404, "text/plain")
         self.requests: list[tuple[str, str, Mapping[str, str]]] = []
@@ -83,9 +83,9 @@ class SmallServer:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - theirs
                 pass
 
-        self._server = _Listening(("127.0.0.1", 0), Handler)
+        self._server = _Listening((host, 0), Handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = f"http://{host}:{self._server.server_port}"
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))

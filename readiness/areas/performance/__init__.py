@@ -2,12 +2,14 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import shlex
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date
 from typing import Final
 
 from readiness.areas.performance.config import (
     Capacity,
+    ColdStart,
     Config,
     Dependency,
     Load,
@@ -16,9 +18,10 @@ from readiness.areas.performance.config import (
     Soak,
     Spike,
 )
-from readiness.config.base.area import Area, Look
+from readiness.config.base.area import Area, Drills, Look
 from readiness.config.base.discovery import Discover
 from readiness.config.base.mistakes import Mistake, known, twice
+from readiness.model.secrets import redact
 
 __all__ = ["AREA"]
 
@@ -38,13 +41,14 @@ def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
     yield from _placeholders(performance.queries)
     yield from _endpoints(config)
     yield from _pressure(config)
+    yield from _jobs(config)
     yield from twice(("performance", "load"), "name", (one.name for one in performance.load))
     for index, load in enumerate(performance.load):
         place = ("performance", "load", index)
         yield from known((*place, "service"), load.service, "services", config.services)
         if load.soak:
             yield from _of_soak(config, (*place, "soak"), load, load.soak)
-        for key, what, remedy in _contradictions(load):
+        for key, what, remedy in (*_contradictions(load), *_of_generators(load)):
             yield Mistake((*place, key), what, remedy)
 
 
@@ -64,9 +68,10 @@ def _endpoints(config: Config) -> Iterator[Mistake]:
 
 
 def _pressure(config: Config) -> Iterator[Mistake]:
-    tables: dict[str, Sequence[Pool | Dependency]] = {
+    tables: dict[str, Sequence[Pool | Dependency | ColdStart]] = {
         "pools": config.performance.pools,
         "dependencies": config.performance.dependencies,
+        "cold_starts": config.performance.cold_starts,
     }
     for table, subjects in tables.items():
         yield from twice(("performance", table), "name", (one.name for one in subjects))
@@ -77,6 +82,37 @@ def _pressure(config: Config) -> Iterator[Mistake]:
         if pool.max_ms <= 1000 * pool.hold_s:
             what = f"is not above the {pool.hold_s:g} s of `hold_s`, which count"
             yield Mistake(("performance", "pools", index, "max_ms"), what, "raise it")
+    for index, cold in enumerate(config.performance.cold_starts):
+        service = config.services.get(cold.service)
+        if service and service.url == cold.url:
+            what = f"is that of [services.{cold.service}], which serves users"
+            remedy = "set the address of an instance that serves nobody"
+            yield Mistake(("performance", "cold_starts", index, "url"), what, remedy)
+
+
+def _jobs(config: Config) -> Iterator[Mistake]:
+    performance = config.performance
+    declared: dict[str, Collection[str]] = {
+        "queries": {query.name for query in performance.queries},
+        "endpoints": {endpoint.name for endpoint in performance.endpoints},
+    }
+    yield from twice(("performance", "jobs"), "name", (job.name for job in performance.jobs))
+    for index, job in enumerate(performance.jobs):
+        place = ("performance", "jobs", index)
+        if bool(job.command) == bool(job.sql):
+            yield Mistake((*place, "command"), "one of `command` and `sql` is needed", "keep one")
+        if bool(job.sql) != bool(job.dsn):
+            what = "`sql` and `dsn` belong together"
+            yield Mistake((*place, "dsn"), what, "set both, or neither")
+        if not job.queries and not job.endpoints:
+            what = "nothing is measured beside it"
+            yield Mistake((*place, "queries"), what, "name `queries`, `endpoints`, or both")
+        for table, names in (("queries", job.queries), ("endpoints", job.endpoints)):
+            for number, name in enumerate(names):
+                at = (*place, table, number)
+                yield from known(at, name, f"performance.{table}", declared[table])
+        if job.database:
+            yield from known((*place, "database"), job.database, "databases", config.databases)
 
 
 def _contradictions(load: Load) -> Iterator[tuple[str, str, str]]:
@@ -111,6 +147,13 @@ def _contradictions(load: Load) -> Iterator[tuple[str, str, str]]:
             "ends each request before it can be slower than `max_p95_ms`",
             f"set it above {load.max_p95_ms / 1000:g}",
         )
+
+
+def _of_generators(load: Load) -> Iterator[tuple[str, str, str]]:
+    if load.generators and load.processes > 1:
+        yield "processes", "is for one machine, and `generators` are declared", "remove one"
+    elif load.generators and load.summary:
+        yield "generators", "send nothing: a `summary` is judged", "remove one"
 
 
 def _of_spike(load: Load, spike: Spike) -> Iterator[tuple[str, str, str]]:
@@ -179,6 +222,44 @@ def _discovers() -> Iterator[Discover]:
     yield discovery.queries
 
 
+def _drilled(config: Config) -> Iterator[tuple[str, str]]:
+    """The commands that change the target, each with its purpose."""
+    for dependency in config.performance.dependencies:
+        yield shlex.join(dependency.slow), f"slows down {dependency.name}"
+        yield shlex.join(dependency.restore), f"restores {dependency.name}"
+    for cold in config.performance.cold_starts:
+        yield shlex.join(cold.start), f"starts {cold.name}"
+        yield shlex.join(cold.stop), f"ends {cold.name}"
+    for job in config.performance.jobs:
+        if job.command:
+            yield shlex.join(job.command), f"the job {job.name}"
+        elif job.sql and job.dsn:
+            yield job.sql, f"the job {job.name}, at {job.dsn.address}"
+
+
+def _stated(config: Config) -> Iterator[tuple[str, str]]:
+    """The statements that lock or delete, each with its purpose."""
+    for pool in config.performance.pools:
+        where = f"at {pool.dsn.address}"
+        yield pool.hold_sql, f"for {pool.hold_s:g} s, then rolled back, {where}"
+    for ingest in config.performance.ingest:
+        if path := ingest.write_path:
+            where = f"at {path.dsn.address}"
+            yield path.cleanup_sql, f"after writes of {ingest.name}, {where}"
+
+
+def _identity(config: Config) -> object:
+    """What drills run: a stale file must not run it against another target."""
+    return list(_drilled(config)) or None
+
+
+def _commands(config: Config) -> Iterator[str]:
+    shown = [*_drilled(config), *_stated(config)]
+    if shown:
+        yield "Checks of performance run these commands and statements:"
+        yield from (f"{' '.join(redact(what).split())}  # {why}" for what, why in shown)
+
+
 AREA: Final = Area(
     "performance",
     timed=True,
@@ -189,9 +270,12 @@ AREA: Final = Area(
         "endpoint": ("[[performance.endpoints]]", lambda c: c.performance.endpoints),
         "pool": ("[[performance.pools]]", lambda c: c.performance.pools),
         "dependency": ("[[performance.dependencies]]", lambda c: c.performance.dependencies),
+        "cold_start": ("[[performance.cold_starts]]", lambda c: c.performance.cold_starts),
+        "background_job": ("[[performance.jobs]]", lambda c: c.performance.jobs),
         "load": ("[[performance.load]]", lambda c: c.performance.load),
     },
     mistakes=_mistakes,
     looks=_looks,
     discovers=_discovers,
+    drills=Drills(identity=_identity, commands=_commands, recover=lambda _: False),
 )

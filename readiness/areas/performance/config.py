@@ -14,6 +14,7 @@ from readiness.config.base import (
     Path_,
     Positive,
     Text,
+    Url,
     tables,
 )
 from readiness.lib.sampling import fewest_samples
@@ -33,6 +34,9 @@ class WritePath(Model):
     dsn: Dsn = Field(..., description="a role that may run both statements")
 
 
+IngestMethod = Literal["copy", "batch", "single"]
+
+
 class Ingest(Model):
     """A table that stores rows at a required rate."""
 
@@ -40,8 +44,15 @@ class Ingest(Model):
     table: Text = Field(..., description="schema.table; a copy of its shape is written to")
     dsn: Dsn = Field(..., description="a role that may create a schema and read the table")
     min_rows_per_s: Positive = Field(1000, description="fewest rows per second that it must store")
-    rows: Count = Field(20_000, description="rows of one COPY")
-    samples: Annotated[int, Field(ge=3)] = Field(5, description="number of COPYs that are measured")
+    rows: Count = Field(20_000, description="rows of one COPY, or of the INSERTs of one sample")
+    method: IngestMethod = Field(
+        "copy",
+        description="how they are written: `copy`, `batch` (INSERTs in one transaction, pipelined),"
+        " `single` (INSERTs that commit each)",
+    )
+    samples: Annotated[int, Field(ge=3)] = Field(
+        5, description="how often so many rows are written and measured"
+    )
     triggers: bool = Field(
         True, description="run the table's insert triggers too; what they write elsewhere stays"
     )
@@ -172,6 +183,20 @@ class Soak(Model):
     )
 
 
+class Generators(Model):
+    """Load generators on other machines, which send the load as workers of locust."""
+
+    bind: Text = Field(..., description="address of this machine that they connect to")
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(5557, description="port of it")
+    workers: Count = Field(..., description="how many processes of locust join, in all")
+    wait_s: Positive = Field(60, description="seconds that they are awaited")
+
+    @property
+    def command(self) -> str:
+        """What is run on each of those machines."""
+        return f"locust -f - --worker --master-host {self.bind} --master-port {self.port}"
+
+
 LoadTool = Literal["k6", "vegeta", "gatling", "wrk2"]
 
 
@@ -196,6 +221,9 @@ class Load(Model):
     tool: LoadTool | None = Field(None, description="the tool that wrote it; required with it")
     max_age_h: Positive = Field(24, description="hours; an older summary is not judged")
     processes: Count = Field(1, description="processes of locust that share the load")
+    generators: Generators | None = Field(
+        None, description="instead of `processes`: generators on other machines"
+    )
     duration_s: Positive = Field(30, description="seconds that are judged, after the warm-up")
     warm_up_s: Annotated[float, Field(ge=0)] = Field(
         5, description="seconds of the same load before, which are not judged"
@@ -219,6 +247,11 @@ class Load(Model):
     spike: Spike | None = Field(None, description="a burst that the service must recover from")
 
     @property
+    def shares(self) -> int:
+        """How many processes share it."""
+        return self.generators.workers if self.generators else self.processes
+
+    @property
     def fewest(self) -> int:
         """The least number of answers that can bound each of its objectives with 95 %."""
         quantiles = [0.95, 1 - self.max_error_ratio, *([0.99] if self.max_p99_ms else [])]
@@ -226,7 +259,7 @@ class Load(Model):
 
 
 class Baseline(Model):
-    """Compare medians (of queries, endpoints, loads, COPYs) with those of earlier runs."""
+    """Compare medians (of queries, endpoints, loads, COPYs, writes) with those of earlier runs."""
 
     records: File = Field(
         ...,
@@ -288,6 +321,67 @@ class Dependency(Model):
     )
 
 
+class ColdStart(Request):
+    """An instance that is started from nothing, and the first requests that it gets."""
+
+    name: Name = Field(..., description="its name in the report")
+    service: Name = Field(
+        ..., description="the [services.NAME] that it is an instance of; its token is used"
+    )
+    url: Url = Field(..., description="address of this instance alone, without a path")
+    start: Command = Field(
+        ..., description="the command that starts it, as a list; it may return before it serves"
+    )
+    stop: Command = Field(
+        ..., description="the command that ends it, as a list; run whatever happens"
+    )
+    ready: Path_ | None = Field(
+        None,
+        description="path that answers 200 once it may get requests; without one it gets them as"
+        " soon as it accepts connections",
+    )
+    requests: Annotated[int, Field(ge=1, le=1000)] = Field(
+        20, description="first requests to it, one after the other; each must be answered well"
+    )
+    max_start_s: Positive = Field(..., description="seconds from `start` to the first good answer")
+    max_first_ms: Positive = Field(
+        ..., description="milliseconds; slowest of the first good answers"
+    )
+
+
+class BackgroundJob(Model):
+    """A background job, beside which what users do is measured."""
+
+    name: Name = Field(..., description="its name in the report")
+    command: Command | None = Field(None, description="the command that runs it, as a list")
+    sql: Text | None = Field(None, description="instead of `command`: the statement that does it")
+    dsn: Dsn | None = Field(None, description="a role that may run `sql`; required with it")
+    queries: list[Name] = Field(
+        default=[], description="names of [[performance.queries]] that are measured beside it"
+    )
+    endpoints: list[Name] = Field(
+        default=[], description="names of [[performance.endpoints]] that are measured beside it"
+    )
+    database: Name | None = Field(
+        None, description="the [databases.NAME] whose sessions must not wait for locks meanwhile"
+    )
+    rate: Positive = Field(
+        20, description="executions a second of each query and endpoint, as they would arrive"
+    )
+    connections: Annotated[int, Field(ge=1, le=100)] = Field(
+        4, description="connections of each; what finds none free waits, and that counts"
+    )
+    before_s: Positive = Field(5, description="seconds that they are measured before the job")
+    timeout_s: Positive = Field(300, description="seconds that the job may take")
+    max_ratio: Annotated[float, Field(gt=1)] = Field(
+        ..., description="slowest median beside the job, as a multiple of that before it"
+    )
+    min_ms: Positive = Field(5, description="milliseconds; a smaller difference is none")
+    max_blocked_s: Positive = Field(
+        ..., description="seconds; longest wait of a session of `database` for a lock"
+    )
+
+
 class Performance(Model):
     """Performance baselines."""
 
@@ -310,6 +404,13 @@ class Performance(Model):
     dependencies: Annotated[list[Dependency], Field(min_length=1)] = Field(
         default=[],
         description="dependencies that a drill makes slow, as [[performance.dependencies]]",
+    )
+    cold_starts: Annotated[list[ColdStart], Field(min_length=1)] = Field(
+        default=[],
+        description="instances that a drill starts from nothing, as [[performance.cold_starts]]",
+    )
+    jobs: Annotated[list[BackgroundJob], Field(min_length=1)] = Field(
+        default=[], description="jobs that run beside traffic, as [[performance.jobs]]"
     )
 
 

@@ -4,10 +4,11 @@ Both count the rows that are in the table.
 """
 
 import math
+import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from time import perf_counter
 from typing import Final
@@ -15,7 +16,7 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from readiness.areas.performance.config import Ingest, WritePath
+from readiness.areas.performance.config import Ingest, IngestMethod, WritePath
 from readiness.areas.performance.judging import Times
 from readiness.areas.performance.table_shape import ScratchTable, scratch_copy
 from readiness.config.base.tables import Service
@@ -33,6 +34,13 @@ _FEWEST_SAMPLES: Final = 3
 _ROUND_TRIPS: Final = 20
 # What psycopg hands to libpq at once; larger blocks are cut, smaller ones cost calls.
 _BLOCK: Final = 128 * 1024
+
+
+# COPY's text format; a backslash begins what a line or a cell cannot hold.
+_NULL: Final = b"\\N"
+_ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPED: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+_Row = list[str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,45 +71,48 @@ class Sample:
 
 
 def copy_rate(ingest: Ingest) -> CopyRate:
-    """COPY rows into a scratch table of the target table's shape, several times.
+    """Write rows into a scratch table of the target table's shape, several times.
 
-    Every sample is one COPY of ready encoded rows that commits; what counts is the rows that
-    are in the table afterwards. A pilot of 100 rows sizes the samples so that a slow table
-    takes about 20 s in all; it and the first sample are discarded. The value is the median.
+    Every sample is one COPY of ready encoded rows that commits, or as many INSERTs; what counts is
+    the rows that are in the table afterwards. A pilot of 100 rows sizes the samples so that a slow
+    table takes about 20 s in all; it and the first sample are discarded. The value is the median.
 
     Raises:
         NoData: the target table is empty.
         TookTooLong: the table is so slow that three samples did not fit.
     """
+    write = WRITERS[ingest.method]
     with (
         connect(ingest.dsn, timeout_s=_STATEMENT_S, total_s=4 * _STATEMENT_S) as connection,
         scratch_copy(connection, ingest.dsn, ingest.table, triggers=ingest.triggers) as scratch,
     ):
         round_trip = _round_trip(connection)
-        taken = list(_samples(connection, scratch, ingest))[1:]
-        source = source_of(scratch.copy_statement(), connection)
+        taken = list(_samples(connection, scratch, ingest, write))[1:]
+        source = source_of(_statement(scratch, ingest.method), connection)
     if len(taken) < _FEWEST_SAMPLES:
-        raise TookTooLong(
-            f"only {len(taken)} samples of COPY fit into {_BUDGET_S:g} s", where=ingest.table
-        )
+        raise TookTooLong(f"only {len(taken)} samples fit into {_BUDGET_S:g} s", where=ingest.table)
     # The pure Python implementation is three times slower per row: the report shows it.
     driver = Measurement("psycopg implementation", psycopg.pq.__impl__, "text", "psycopg.pq")
     seconds = [sample.seconds for sample in taken]
     each_s, fastest_s = percentile(seconds, 0.5), min(seconds)
     ms = [1000 * sample.seconds * ingest.rows / max(1, sample.stored) for sample in taken]
     times = Times(ms, f"{source}, {ingest.rows} rows")
-    return CopyRate(_rate(taken, source), each_s, fastest_s, times, round_trip, driver)
+    return CopyRate(
+        _rate(taken, source, _WORDS[ingest.method]), each_s, fastest_s, times, round_trip, driver
+    )
 
 
-def _samples(connection: Connection, scratch: ScratchTable, ingest: Ingest) -> Iterator[Sample]:
-    pilot = copy_rows(connection, scratch, _PILOT_ROWS, 0)
+def _samples(
+    connection: Connection, scratch: ScratchTable, ingest: Ingest, write: "Write"
+) -> Iterator[Sample]:
+    pilot = write(connection, scratch, _PILOT_ROWS, 0)
     end = perf_counter() + _BUDGET_S
     share = _BUDGET_S / (ingest.samples + 1)
     rows = max(1, min(ingest.rows, scratch.largest, int(pilot.sent / pilot.seconds * share)))
     for number in range(ingest.samples + 1):
         if perf_counter() > end:
             return
-        yield copy_rows(connection, scratch, rows, _PILOT_ROWS + number * rows)
+        yield write(connection, scratch, rows, _PILOT_ROWS + number * rows)
 
 
 def copy_rows(connection: Connection, scratch: ScratchTable, rows: int, first: int) -> Sample:
@@ -116,6 +127,57 @@ def copy_rows(connection: Connection, scratch: ScratchTable, rows: int, first: i
                 copy.write(block)
         seconds = perf_counter() - started
     return Sample(rows, _count(connection, scratch) - before, seconds)
+
+
+def insert_batch(connection: Connection, scratch: ScratchTable, rows: int, first: int) -> Sample:
+    """INSERTs in one transaction, sent without waiting for each answer; as for `copy_rows`."""
+    return _inserted(connection, scratch, rows, first, _in_a_batch)
+
+
+def insert_singly(connection: Connection, scratch: ScratchTable, rows: int, first: int) -> Sample:
+    """INSERTs that commit each; as for `copy_rows`."""
+    return _inserted(connection, scratch, rows, first, _one_by_one)
+
+
+def _inserted(
+    connection: Connection,
+    scratch: ScratchTable,
+    rows: int,
+    first: int,
+    insert: Callable[[Connection, sql.Composed, list[_Row]], None],
+) -> Sample:
+    values = [_decoded(line) for line in _lines(connection, scratch.rows_statement(rows, first))]
+    before = _count(connection, scratch)
+    statement = scratch.insert_statement()
+    with translated(source_of(statement, connection)):
+        started = perf_counter()
+        insert(connection, statement, values)
+        seconds = perf_counter() - started
+    return Sample(rows, _count(connection, scratch) - before, seconds)
+
+
+def _in_a_batch(connection: Connection, statement: sql.Composed, values: list[_Row]) -> None:
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.executemany(statement, values)
+
+
+def _one_by_one(connection: Connection, statement: sql.Composed, values: list[_Row]) -> None:
+    with connection.cursor() as cursor:
+        for row in values:
+            cursor.execute(statement, row)
+
+
+def _lines(connection: Connection, statement: sql.Composed) -> list[bytes]:
+    return b"".join(encoded(connection, statement)).split(b"\n")[:-1]
+
+
+def _decoded(line: bytes) -> _Row:
+    """The values of a row in COPY's text format: the server reads each as its column's type."""
+    return [None if cell == _NULL else _plain(cell) for cell in line.split(b"\t")]
+
+
+def _plain(cell: bytes) -> str:
+    return _ESCAPE.sub(lambda m: _ESCAPED.get(m[1], m[1]), cell.decode())
 
 
 def encoded(connection: Connection, statement: sql.Composed) -> list[bytes]:
@@ -139,10 +201,28 @@ def _count(connection: Connection, scratch: ScratchTable) -> int:
     return int(fetch_value(connection, sql.SQL("select count(*) from {}").format(scratch.name)))
 
 
-def _rate(samples: Sequence[Sample], source: str) -> Measurement:
+Write = Callable[[Connection, ScratchTable, int, int], Sample]
+"""Writes so many rows, numbered from one on."""
+WRITERS: Final[Mapping[IngestMethod, Write]] = {
+    "copy": copy_rows,
+    "batch": insert_batch,
+    "single": insert_singly,
+}
+_WORDS: Final[Mapping[IngestMethod, str]] = {
+    "copy": "COPY",
+    "batch": "INSERTs in batches",
+    "single": "INSERTs that commit each",
+}
+
+
+def _statement(scratch: ScratchTable, method: IngestMethod) -> sql.Composed:
+    return scratch.copy_statement() if method == "copy" else scratch.insert_statement()
+
+
+def _rate(samples: Sequence[Sample], source: str, words: str) -> Measurement:
     rates = [sample.stored / sample.seconds for sample in samples]
     source = f"{source}, {samples[0].sent} rows each"
-    return _median("rows stored by COPY", rates, "rows/s", source)
+    return _median(f"rows stored by {words}", rates, "rows/s", source)
 
 
 def _round_trip(connection: Connection) -> Measurement:
@@ -185,6 +265,7 @@ class WriteRate:
         failed: requests that were not answered with a 2xx.
         missing: rows of requests that were answered with a 2xx, and are not in the table.
         first_failure: the answer to the first failed request.
+        times: milliseconds of each accepted request.
     """
 
     rate: Measurement
@@ -193,6 +274,7 @@ class WriteRate:
     failed: Measurement
     missing: Measurement
     first_failure: str
+    times: Times
 
     @property
     def lost_something(self) -> bool:
@@ -206,6 +288,7 @@ class _Sent:
     failures: int = 0
     first_failure: str = ""
     fastest_s: float = math.inf
+    ms: list[float] = field(default_factory=list)
 
 
 def write_rate(path: WritePath, service: Service, *, rows: int) -> WriteRate:
@@ -243,6 +326,7 @@ def write_rate(path: WritePath, service: Service, *, rows: int) -> WriteRate:
             samples=requests,
         ),
         first_failure=sent.first_failure,
+        times=Times(sent.ms, f"{path.method} {service.url}{path.path}"),
     )
 
 
@@ -253,9 +337,11 @@ def _send(session: Session, path: WritePath, service: Service, rows: int) -> _Se
     for number in count(time.time_ns() // 1000):
         started = time.perf_counter()
         failure = _write(session, path, service, number)
-        sent.fastest_s = min(sent.fastest_s, time.perf_counter() - started)
+        taken_s = time.perf_counter() - started
+        sent.fastest_s = min(sent.fastest_s, taken_s)
         if failure is None:
             sent.accepted += 1
+            sent.ms.append(1000 * taken_s)
         else:
             sent.failures += 1
             sent.first_failure = sent.first_failure or failure

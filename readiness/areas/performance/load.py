@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import socket
 import sys
 import tempfile
 from collections import Counter
@@ -15,7 +16,7 @@ from typing import Annotated, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from readiness.areas.performance.config import Load
+from readiness.areas.performance.config import Generators, Load
 from readiness.config.base.tables import Service
 from readiness.lib import command
 from readiness.lib.sampling import percentile
@@ -37,6 +38,10 @@ _LATE_QUANTILE: Final = 0.99
 # Above this share of a core a generator measures its own queue rather than the target.
 _MOST_CPU: Final = 0.9
 FEWEST_SENT: Final = 0.98
+_LOST: Final = 17
+"""The exit code of locust once a worker is lost."""
+_COPY: Final = "readiness_load.py"
+_NO_PLAN: Final = '_COPIED: Final = ""'
 
 
 class Stage(NamedTuple):
@@ -177,7 +182,10 @@ def staged(load: Load, service: Service, stages: Sequence[Stage]) -> Loaded:
     find()
     with tempfile.TemporaryDirectory(prefix="readiness-load-") as place:
         folder = Path(place)
-        (folder / "plan.json").write_text(_plan(load, service, stages), encoding="utf-8")
+        plan = _plan(load, service, stages)
+        (folder / "plan.json").write_text(plan, encoding="utf-8")
+        copied = LOCUSTFILE.read_text(encoding="utf-8").replace(_NO_PLAN, f"_COPIED = {plan!r}")
+        (folder / _COPY).write_text(copied, encoding="utf-8")
         _locust(load, service, folder, sum(stage.seconds for stage in stages))
         files = [_read(path) for path in sorted(folder.glob("seen-*.json"))]
     return _loaded(load, service, files, stages)
@@ -247,16 +255,33 @@ def _plan(load: Load, service: Service, stages: Sequence[Stage]) -> str:
             "requests": requests,
             "verify_tls": service.verify_tls,
             "timeout_s": load.timeout_s,
-            "processes": load.processes,
+            "processes": load.shares,
+            "bearer": service.bearer is not None,
+            "lost": _LOST,
         }
     )
 
 
+def _require_address(there: Generators, name: str) -> None:
+    """Fail before locust does, whose words are those of a traceback."""
+    try:
+        socket.create_server((there.bind, there.port)).close()
+    except OSError as error:
+        raise CouldNotMeasure(
+            f"cannot listen for load generators at {there.bind}:{there.port}: {error.strerror}",
+            where=f"[[performance.load]] {name}",
+            remedy="set `bind` to an address of this machine (ip addr), and `port` to a free one"
+            " (ss -ltn)",
+        ) from None
+
+
 def _locust(load: Load, service: Service, folder: Path, seconds: float) -> None:
+    if load.generators:
+        _require_address(load.generators, load.name)
     total_s = load.warm_up_s + seconds
     # Our own generator ends by itself, once the last answer is there.
     limit_s = total_s if load.locustfile else total_s + 2 * load.timeout_s + _WORKERS_S
-    argv = [*_clean_environment(), *_program(load, service, limit_s)]
+    argv = [*_clean_environment(), *_program(load, service, folder / _COPY, limit_s)]
     variables = {_FOLDER: str(folder)}
     if service.bearer:
         variables[_BEARER] = service.bearer.reveal()
@@ -266,14 +291,35 @@ def _locust(load: Load, service: Service, folder: Path, seconds: float) -> None:
     with command.started(
         argv, "send the load", _REMEDY, env=variables, cwd=None if load.locustfile else folder
     ) as running:
-        answer = running.wait(limit_s + load.timeout_s + _STARTING_S)
+        awaited_s = load.generators.wait_s if load.generators else 0
+        answer = running.wait(limit_s + load.timeout_s + _STARTING_S + awaited_s)
     if answer.status != 0:
+        _require_workers(load, folder, lost=answer.status == _LOST)
         raise CouldNotMeasure(
             f"locust ended with {answer.status}: {answer.said}",
             where=load.locustfile or f"[[performance.load]] {load.name}",
             remedy="run it by hand: locust --headless -f "
             f"{load.locustfile or 'LOCUSTFILE'} --host {service.url}",
         )
+
+
+def _require_workers(load: Load, folder: Path, *, lost: bool) -> None:
+    """Tell that generators are missing, if that is why locust ended."""
+    try:
+        there = int((folder / "workers").read_text())
+    except (OSError, ValueError):
+        return
+    if there >= load.shares:
+        return
+    problem = f"{there} of {load.shares} load generators"
+    remedy = "see what ended it: dmesg, journalctl"
+    if load.generators:
+        remedy = f"see what its last lines say, and start it again: {load.generators.command}"
+    if not lost and load.generators:
+        problem += f" joined within {load.generators.wait_s:g} s"
+    else:
+        problem += " were left while the load was sent"
+    raise CouldNotMeasure(problem, where=f"[[performance.load]] {load.name}", remedy=remedy)
 
 
 def _clean_environment() -> Iterator[str]:
@@ -284,15 +330,21 @@ def _clean_environment() -> Iterator[str]:
             yield from ("-u", name)
 
 
-def _program(load: Load, service: Service, limit_s: float) -> Iterator[str]:
-    files = [str(LOCUSTFILE), *([load.locustfile] if load.locustfile else [])]
-    users = load.users if load.locustfile else load.processes
+def _program(load: Load, service: Service, copy: Path, limit_s: float) -> Iterator[str]:
+    ours = copy if load.generators else LOCUSTFILE
+    files = [str(ours), *([load.locustfile] if load.locustfile else [])]
+    users = load.users if load.locustfile else load.shares
     yield from (sys.executable, "-m", "locust", "-f", ",".join(files), "--headless")
     yield from ("--host", service.url, "-u", str(users), "-r", str(users))
     yield from ("-t", f"{math.ceil(limit_s)}s", "--stop-timeout", f"{math.ceil(load.timeout_s)}")
     # Failed requests are data: an exit code means that locust itself failed.
     yield from ("--exit-code-on-error", "0", "--only-summary", "--skip-log")
-    if load.processes > 1:
+    if there := load.generators:
+        yield from ("--master", "--master-bind-host", there.bind)
+        yield from ("--master-bind-port", str(there.port))
+        yield from ("--expect-workers", str(there.workers))
+        yield from ("--expect-workers-max-wait", str(math.ceil(there.wait_s)))
+    elif load.processes > 1:
         port = str(free_port())
         yield from ("--processes", str(load.processes), "--master-bind-host", "127.0.0.1")
         yield from ("--master-bind-port", port, "--master-port", port)
@@ -311,15 +363,21 @@ def _read(path: Path) -> _Seen:
 def _loaded(
     load: Load, service: Service, files: Sequence[_Seen], stages: Sequence[Stage]
 ) -> Loaded:
-    asked = [(Asked(*row), one.began) for one in files for row in one.seen]
+    # The clocks of machines differ: each process counts from its own beginning.
+    first = min((one.began for one in files), default=0.0)
+    asked = [
+        Asked(due - one.began + first, sent - one.began + first, took_ms, name, problem)
+        for one in files
+        for due, sent, took_ms, name, problem in one.seen
+    ]
     where = load.locustfile or f"[[performance.load]] {load.name}"
     if not asked:
         raise NoData("locust sent no request", where=where, remedy=_by_hand(load, service))
-    if len(files) < load.processes:
+    if len(files) < load.shares:
         raise CouldNotMeasure(
-            f"{len(files)} of {load.processes} load generators left a record", where=where
+            f"{len(files)} of {load.shares} load generators left a record", where=where
         )
-    warm = [one for one, began in asked if one.due >= began + load.warm_up_s - _ROUNDING_S]
+    warm = [one for one in asked if one.due >= first + load.warm_up_s - _ROUNDING_S]
     judged = tuple(sorted(warm, key=lambda one: one.due))
     if not judged:
         raise NoData("locust sent no request after the warm-up", where=where)

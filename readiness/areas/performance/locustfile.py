@@ -3,7 +3,8 @@
 Alone it sends the plan's requests at their planned moments, whether or not earlier ones were
 answered (an open model). Beside a locustfile of the target's, whose users decide when they send, it
 records. Each process writes what it saw to a file of its own, exactly: locust's own statistics
-round to two digits, and one file each can be joined.
+round to two digits, and one file each can be joined. A worker on another machine gets a copy of
+this file from the master, with the plan in it, and sends what it saw by the same way.
 """
 
 import json
@@ -19,12 +20,22 @@ import gevent
 from locust import FastHttpUser, events, task
 from locust.env import Environment
 from locust.exception import StopUser
-from locust.runners import MasterRunner, WorkerRunner
+from locust.runners import (
+    STATE_MISSING,
+    STATE_RUNNING,
+    STATE_SPAWNING,
+    MasterRunner,
+    WorkerRunner,
+)
 
-_FOLDER: Final = Path(os.environ["READINESS_LOAD"])
-_PLAN: Final = json.loads((_FOLDER / "plan.json").read_text(encoding="utf-8"))
+_COPIED: Final = ""
+"""The plan, in a copy for other machines."""
+_FOLDER: Final = Path(os.environ.get("READINESS_LOAD", "."))
+_PLAN: Final = json.loads(_COPIED or (_FOLDER / "plan.json").read_text(encoding="utf-8"))
+_IS_AWAY: Final = "READINESS_LOAD" not in os.environ
 _BEARER: Final = os.environ.get("READINESS_LOAD_BEARER", "")
 _DONE: Final = "readiness-done"
+_SEEN: Final = "readiness-seen"
 _UNANSWERED: Final = "no answer in time"
 # As many as may be under way at once; one more waits, and its waiting counts.
 _MOST_AT_ONCE: Final = 2000
@@ -48,6 +59,9 @@ def _moments(share: int, of: int) -> Iterator[float]:
             number += 1
         began += seconds
 
+
+if _PLAN["bearer"] and not _BEARER:
+    raise SystemExit("set READINESS_LOAD_BEARER here: the service requires a token")
 
 if _PLAN["requests"]:
 
@@ -137,8 +151,15 @@ def _write(environment: Environment) -> None:
         "wall_s": time.time() - _clock["wall"],
         "seen": _seen,
     }
+    if _IS_AWAY and isinstance(runner, WorkerRunner):
+        runner.send_message(_SEEN, {"index": index, "written": json.dumps(written)})
+    else:
+        _keep(index, json.dumps(written))
+
+
+def _keep(index: int, written: str) -> None:
     partial = _FOLDER / f"{index}.part"
-    partial.write_text(json.dumps(written), encoding="utf-8")
+    partial.write_text(written, encoding="utf-8")
     partial.rename(_FOLDER / f"seen-{index}.json")
 
 
@@ -166,16 +187,35 @@ def _prepare(environment: Environment, **_: object) -> None:
     with suppress(OSError):  # a higher priority keeps the schedule, where it is permitted
         os.nice(-5)
     gevent.spawn(_end_with, os.getppid())
-    runner = environment.runner
-    if isinstance(runner, MasterRunner):
-        done: list[str] = []
+    if isinstance(environment.runner, MasterRunner):
+        _lead(environment, environment.runner)
 
-        def count(msg: Any, **_: object) -> None:
-            done.append(msg.node_id)
-            if len(done) == _PLAN["processes"]:
-                gevent.spawn(runner.quit)
 
-        runner.register_message(_DONE, count)
+def _lead(environment: Environment, runner: MasterRunner) -> None:
+    """Collect what the workers send, and end with the last one, or once one is lost."""
+    done: list[str] = []
+
+    def count(msg: Any, **_: object) -> None:
+        done.append(msg.node_id)
+        if len(done) == _PLAN["processes"]:
+            gevent.spawn(runner.quit)
+
+    def keep(msg: Any, **_: object) -> None:
+        _keep(int(msg.data["index"]), msg.data["written"])
+
+    def watch() -> None:
+        while True:
+            there = sum(worker.state != STATE_MISSING for worker in runner.clients.all)
+            (_FOLDER / "workers").write_text(str(there))
+            if there < _PLAN["processes"] and runner.state in {STATE_SPAWNING, STATE_RUNNING}:
+                environment.process_exit_code = _PLAN["lost"]
+                runner.quit()
+                return
+            gevent.sleep(_LOOK_S)
+
+    runner.register_message(_DONE, count)
+    runner.register_message(_SEEN, keep)
+    gevent.spawn(watch)
 
 
 def _end_with(parent: int) -> None:

@@ -81,7 +81,7 @@ class Crowd:
         return min(one.ms for one in self.asked)
 
 
-class _Sender:
+class Sender:
     """Sends requests, each over a connection of its own."""
 
     def __init__(self, service: Service, timeout_s: float) -> None:
@@ -139,7 +139,7 @@ def queued(pool: Pool, service: Service) -> Queued:
         NoData: no request waited for a connection, so that nothing was queued.
         CouldNotMeasure: the statement failed, or waited for its own lock too long.
     """
-    sender = _Sender(service, pool.max_ms / 1000 + _MUCH_LONGER_S)
+    sender = Sender(service, pool.max_ms / 1000 + _MUCH_LONGER_S)
     with ThreadPoolExecutor(pool.requests) as threads, _held(pool) as holder:
         answers = sender.crowd(threads, [pool] * pool.requests)
         time.sleep(pool.hold_s)
@@ -211,7 +211,7 @@ def slowed(dependency: Dependency, service: Service, undo: Undo) -> Slowed:
     """
     needing = [Request(path=path) for path in dependency.dependent]
     others = [Request(path=path) for path in dependency.independent]
-    sender = _Sender(service, dependency.fail_within_s + _LONGER_S)
+    sender = Sender(service, dependency.fail_within_s + _LONGER_S)
     for request in (*needing, *others):
         if problem := sender.once(request).problem:
             where = f"{service.url}{request.path}"
@@ -243,7 +243,7 @@ def slowed(dependency: Dependency, service: Service, undo: Undo) -> Slowed:
 
 
 def _meanwhile(
-    sender: _Sender, needing: Sequence[Request], others: Sequence[Request], name: str
+    sender: Sender, needing: Sequence[Request], others: Sequence[Request], name: str
 ) -> tuple[Crowd, Crowd]:
     """Requests that need it, all together, and the others in turn until those are answered."""
     seen: list[Asked] = []

@@ -9,10 +9,10 @@ from typing import Final
 
 from readiness import __version__
 from readiness.areas.performance import load as probe
-from readiness.areas.performance.baseline import conditions_of, summary
-from readiness.areas.performance.config import Config, Query
+from readiness.areas.performance.baseline import WRITES, conditions_of, summary
+from readiness.areas.performance.config import Config, Ingest, Query
 from readiness.areas.performance.endpoints import answered
-from readiness.areas.performance.ingest import copy_rate
+from readiness.areas.performance.ingest import copy_rate, write_rate
 from readiness.areas.performance.judging import Times
 from readiness.areas.performance.objectives import good
 from readiness.areas.performance.queries import running
@@ -30,12 +30,15 @@ from readiness.model.record import (
     TargetFacts,
 )
 from readiness.model.verdict import judge
+from readiness.servers.processes import free_port
 
 _SAMPLES: Final = 60
 _RELEASE: Final = "1.4.0"
 DECLARED_BY_FAULTS: Final = {
     "performance.recovery": "takes ten seconds; the faults of `readiness prove` declare a spike",
     "performance.dependency": "takes some seconds; the faults of `readiness prove` declare it",
+    "performance.cold-start": "takes some seconds; the faults of `readiness prove` declare it",
+    "performance.contention": "takes ten seconds; the faults of `readiness prove` declare it",
     "performance.soak": "takes ten seconds or more; the faults of `readiness prove` declare it",
     "performance.capacity": "takes a minute; the faults of `readiness prove` declare it",
 }
@@ -74,6 +77,44 @@ fail_within_s = 6
 max_ms = 2000
 recover_within_s = 4
 """
+_COLD_START: Final = f"""
+[[performance.cold_starts]]
+name = "orders"
+service = "orders"
+url = "http://127.0.0.1:@PORT@"
+start = ["{sys.executable}", "-m", "readiness.reference.drill", "begin", "@PORT@"]
+stop = ["{sys.executable}", "-m", "readiness.reference.drill", "end"]
+path = "/api/orders/2"
+max_start_s = 10
+max_first_ms = 500
+"""
+_JOB: Final = """
+[[performance.jobs]]
+name = "nightly"
+endpoints = ["one-order"]
+database = "shop"
+rate = {rate}
+connections = 8
+before_s = 2
+timeout_s = 60
+max_ratio = 1.5
+max_blocked_s = {max_blocked_s}
+"""
+_LOCKING: Final = """
+dsn = "${{REFERENCE_OWNER_DSN}}"
+sql = '''
+do $$ begin
+  for i in 1..{times} loop
+    lock table shop.orders in access exclusive mode;
+    perform pg_sleep({hold_s});
+    commit;
+    perform pg_sleep({pause_s});
+  end loop;
+end $$'''
+"""
+_CROWDING: Final = """
+command = ["{python}", "-m", "readiness.reference.drill", "crowd", "{url}", "36", "5"]
+"""
 LOADED_BY_K6: Final = """
 [[performance.load]]
 name = "nightly"
@@ -82,6 +123,26 @@ summary = "{summary}"
 tool = "k6"
 max_p95_ms = 100
 """
+
+
+def cold_start(ready: str | None = "/health/ready") -> str:
+    """One more instance of the service as a cold start; without the page, it is asked at once."""
+    table = _COLD_START.replace("@PORT@", str(free_port()))
+    return f'{table}ready = "{ready}"\n' if ready else table
+
+
+def locking_job(times: int, hold_s: float, pause_s: float, *, max_blocked_s: float = 1.5) -> str:
+    """A job that locks the orders so many times, for so long each time."""
+    job = _LOCKING.format(times=times, hold_s=hold_s, pause_s=pause_s)
+    return _JOB.format(rate=40, max_blocked_s=max_blocked_s) + job
+
+
+def crowding_job(url: str) -> str:
+    """A job that requests a page of the service by many connections at once."""
+    # A page takes 0.2 s beside the job: eight connections keep that pace.
+    return _JOB.format(rate=20, max_blocked_s=1.5) + _CROWDING.format(
+        python=sys.executable, url=url
+    )
 
 
 def run_before(config: Config) -> RunRecord:
@@ -116,7 +177,13 @@ def _checks(config: Config) -> Iterator[CheckResult]:
         yield _result("performance.load", load.name, rounds)
     for ingest in config.performance.ingest:
         rounds = summary(copy_rate(ingest.longer(2)).times, conditions_of(config, ingest))
-        yield _result("performance.ingest-rate", ingest.name, rounds)
+        yield _result("performance.ingest-rate", ingest.name, rounds, *_writes(config, ingest))
+
+
+def _writes(config: Config, ingest: Ingest) -> Iterator[Measurement]:
+    if path := ingest.write_path:
+        written = write_rate(path, config.services[path.service], rows=2 * ingest.rows)
+        yield summary(written.times, conditions_of(config, path), WRITES)
 
 
 def _times(query: Query) -> Times:
@@ -129,7 +196,7 @@ def _times(query: Query) -> Times:
     return Times(ms, query.sql)
 
 
-def _result(check: str, subject: str, rounds: Measurement) -> CheckResult:
+def _result(check: str, subject: str, *rounds: Measurement) -> CheckResult:
     return CheckResult(
         id=check,
         subject=subject,
@@ -138,7 +205,7 @@ def _result(check: str, subject: str, rounds: Measurement) -> CheckResult:
         severity=Severity.BLOCKER,
         effect=Effect.LOAD,
         outcome=Outcome.PASS,
-        measurements=(rounds,),
+        measurements=rounds,
     )
 
 

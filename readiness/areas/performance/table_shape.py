@@ -111,6 +111,12 @@ class ScratchTable:
         columns = sql.SQL(", ").join(map(sql.Identifier, self.columns))
         return sql.SQL("copy {} ({}) from stdin").format(self.name, columns)
 
+    def insert_statement(self) -> sql.Composed:
+        """The INSERT that stores one row."""
+        columns = sql.SQL(", ").join(map(sql.Identifier, self.columns))
+        values = sql.SQL(", ").join(sql.Placeholder() * len(self.columns))
+        return sql.SQL("insert into {} ({}) values ({})").format(self.name, columns, values)
+
     def rows_statement(self, rows: int, first: int) -> sql.Composed:
         """The COPY that returns `rows` rows of the target table, numbered from `first`."""
         number = sql.Identifier("readiness row number")

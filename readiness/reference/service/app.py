@@ -340,6 +340,9 @@ class Around:
             hit = hit and self._kept.is_after_burst(behaviour.after_per_s)
         settings: Settings = scope["app"].state.settings
         await self._kept.leak(behaviour, settings.database_url)
+        if route.startswith("/api") and await self._kept.is_cold(behaviour):
+            await error(500, "caches are being filled")(scope, receive, send)
+            return
         if hit and route in behaviour.delay_ms:
             await asyncio.sleep(behaviour.delay_ms[route] / 1000)
         if hit and (route in behaviour.status or route in behaviour.body):
@@ -387,6 +390,7 @@ ROUTES: Final = [
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
+    await asyncio.sleep(BehaviourFile(settings.behaviour).read().starts_after_s)
     pool = AsyncConnectionPool(
         settings.database_url,
         connection_class=AsyncConnection[dict[str, Any]],

@@ -1,8 +1,9 @@
-"""What a faulty worker keeps from one request to the next: when it was busy, and what it leaks.
+"""What a faulty worker keeps between requests: when it began, when it was busy, what it leaks.
 
 It stands alone because nothing of it is part of a sound service.
 """
 
+import asyncio
 import itertools
 import math
 import time
@@ -23,6 +24,8 @@ class Kept:
         self._numbers = itertools.count(1)
         self._last: deque[float] = deque()
         self._burst = -math.inf
+        self._began = time.monotonic()
+        self._answered = False
         self._memory: list[bytes] = []
         self._connections: list[AsyncConnection[Any]] = []
 
@@ -35,6 +38,13 @@ class Kept:
         if len(self._last) > per_s:
             self._burst = now
         return now < self._burst + AFTER_BURST_S
+
+    async def is_cold(self, behaviour: Behaviour) -> bool:
+        """Whether it cannot answer yet; waits as long as its first answer takes longer."""
+        first, self._answered = not self._answered, True
+        if first:
+            await asyncio.sleep(behaviour.first_answer_ms / 1000)
+        return time.monotonic() < self._began + behaviour.warms_up_s
 
     async def leak(self, behaviour: Behaviour, database_url: str) -> None:
         """Keep what one more request leaks."""

@@ -71,6 +71,9 @@ class Behaviour(BaseModel):
         keeps_connection_ms: how long it keeps the connection once it has its rows.
         leak_kib: memory that each request keeps.
         leak_connection_every: each n-th request keeps a connection to the database.
+        starts_after_s: how much longer a worker takes to start.
+        first_answer_ms: added to the first answer of a worker under `/api`.
+        warms_up_s: so long after its start a worker answers 500 under `/api`.
         accepts: for `admin` (its settings) and `cron`: credentials that open it besides the right
             ones; `none` for none at all, `*` for any that are not empty.
     """
@@ -82,6 +85,9 @@ class Behaviour(BaseModel):
     keeps_connection_ms: int = 0
     leak_kib: int = 0
     leak_connection_every: int = 0
+    starts_after_s: float = 0
+    first_answer_ms: int = 0
+    warms_up_s: float = 0
     delay_ms: dict[str, int] = {}
     status: dict[str, int] = {}
     body: dict[str, str] = {}
