@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final
 
-from readiness.areas.manifests.reference.target import PARSER
+from readiness.areas.manifests.reference.target import LINTER, PARSER
 from readiness.model.fault import Fault, broken_by
 
 if TYPE_CHECKING:
@@ -74,6 +74,17 @@ service_password_in_the_file = _edited(
     "secret",
     "POSTGRES_PASSWORD_FILE: /run/secrets/database-password",
     "POSTGRES_PASSWORD: not-a-real-one",
+)
+filter_of_calls_turned_off = broken_by(
+    "filter_of_calls_turned_off",
+    "The filter of system calls was turned off to trace the service, and stays off",
+    {"manifests.linters[manifests]": {"findings"}},
+    lambda levers: levers.edit_file(
+        _FILE,
+        _CHECK + "}\n",
+        _CHECK + '}\n    security_opt: ["seccomp:unconfined"]\n',
+    ),
+    needs=LINTER,
 )
 default_of_a_secret = _edited(
     "default_of_a_secret",
