@@ -25,15 +25,28 @@ _OBJECT: Final = re.compile(
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _CREDENTIALS: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@\"']*:(?P<secret>[^/\s@\"']+)@")
 # Formats that nothing else has; the vendors document them.
-_FORMS: Final = re.compile(
-    r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----"
-    r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"
+_TOKENS: Final = (
+    r"\b(?:AKIA|ASIA)(?![0-9A-Z]*EXAMPLE)[0-9A-Z]{16}\b"
     r"|\bgh[pousr]_[A-Za-z0-9]{36}\b|\bgithub_pat_[A-Za-z0-9_]{50,}"
     r"|\bglpat-[A-Za-z0-9_-]{20}"
     r"|\bxox[abprs]-[A-Za-z0-9-]{10,}"
     r"|\bsk_live_[A-Za-z0-9]{16,}"
-    r"|\bAIza[0-9A-Za-z_-]{35}\b"
     r"|\bnpm_[A-Za-z0-9]{36}\b"
+)
+_FORMS: Final = re.compile(
+    rf"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----|{_TOKENS}|\bAIza[0-9A-Za-z_-]{{35}}\b"
+)
+_FILE_TOKENS: Final = re.compile(_TOKENS.encode())
+# What each of them begins with: to look for it costs little in a file of megabytes.
+_BEGINNINGS: Final = (
+    b"AKIA", b"ASIA", b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_", b"glpat-",
+    b"xoxa-", b"xoxb-", b"xoxp-", b"xoxr-", b"xoxs-", b"sk_live_", b"npm_",
+)  # fmt: skip
+# Programs, libraries and archives: nobody writes a secret into one by hand.
+_PACKED: Final = (b"\x7fELF", b"PK\x03\x04", b"\x1f\x8b")
+# With its content: programs that read keys hold the first line alone.
+_KEY: Final = re.compile(
+    rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----\r?\n(?:[\w+/=:,;. -]*\r?\n){3,}-----END "
 )
 # References, placeholders and what is obviously no secret.
 _HARMLESS: Final = re.compile(
@@ -71,6 +84,19 @@ def has_form(text: str) -> bool:
     """Whether a text holds a private key, a token of a known form, or a URL with a password."""
     url = _CREDENTIALS.search(text)
     return bool(_FORMS.search(text)) or (url is not None and is_literal(url["secret"]))
+
+
+def in_file(content: bytes) -> str:
+    """What a file holds that is a secret whatever the file is for; empty if nothing.
+
+    A key of Google's is none here: pages for browsers hold one that is public.
+    """
+    if content.startswith(_PACKED):
+        return ""
+    if b"PRIVATE KEY-----" in content and _KEY.search(content):
+        return "a private key"
+    known = any(beginning in content for beginning in _BEGINNINGS)
+    return "a token of a known form" if known and _FILE_TOKENS.search(content) else ""
 
 
 def in_variables(variables: Mapping[str, str]) -> list[str]:

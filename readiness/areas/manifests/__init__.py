@@ -11,6 +11,7 @@ from readiness.config.base.mistakes import Mistake
 __all__ = ["AREA"]
 
 
+_FILES: Final = ("compose", "dockerfiles", "images", "workflows")
 _FILES_OF: Final[Mapping[LinterName, tuple[str, ...]]] = {
     "checkov": ("kubernetes", "dockerfiles"),
     "compose-lint": ("compose",),
@@ -25,7 +26,7 @@ def _manifests(config: Config) -> list[Manifests]:
 
 def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
     for found in _manifests(config):
-        if not (found.on_kubernetes or found.compose or found.dockerfiles or found.workflows):
+        if not (found.on_kubernetes or any(getattr(found, key) for key in _FILES)):
             problem = "names no file, so that nothing would be judged"
             remedy = "set `kubernetes`, `compose` or `dockerfiles`, or add [manifests.cluster]"
             yield Mistake(("manifests",), problem, remedy)
@@ -33,6 +34,9 @@ def _mistakes(config: Config, _: date) -> Iterator[Mistake]:
             if key in found.model_fields_set and not found.on_kubernetes:
                 problem = "has no effect without Kubernetes objects"
                 yield Mistake(("manifests", key), problem, "set `kubernetes`, or leave it out")
+        if found.public_files and not found.images:
+            message = "has no effect without `images`"
+            yield Mistake(("manifests", "public_files"), message, "set `images`, or leave it out")
         yield from _mistakes_of_linters(found)
 
 

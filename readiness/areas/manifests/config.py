@@ -55,6 +55,16 @@ class Manifests(Model):
     dockerfiles: Annotated[list[File], Field(min_length=1)] = Field(
         default=[], description="patterns of Dockerfiles"
     )
+    images: Annotated[list[File], Field(min_length=1)] = Field(
+        default=[],
+        description="images that were built: archives of `docker save` or `podman save`, or OCI"
+        " layouts; no engine is needed",
+    )
+    public_files: Annotated[list[Text], Field(min_length=1)] = Field(
+        default=[],
+        description="patterns of paths in `images` whose keys are known to be no secret, as"
+        " `app/demo/*.pem`",
+    )
     linters: Annotated[list[LinterName], Field(min_length=1)] = Field(
         default=[],
         description="tools that are installed here, and must find nothing: `checkov` in"
