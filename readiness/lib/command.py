@@ -228,9 +228,9 @@ def started(
 
 def _end_of(file: IO[bytes]) -> str:
     file.seek(max(0, file.seek(0, os.SEEK_END) - _SAID))
-    return clean(_veiled(file.read().decode("utf-8", "replace")), _SAID)
+    return clean(veiled(file.read().decode("utf-8", "replace")), _SAID)
 
 
-def _veiled(text: str) -> str:
+def veiled(text: str) -> str:
     """Hide what looks like a credential: a tool may print ones that are not registered."""
     return _CREDENTIAL.sub(rf"\1{PLACEHOLDER}", text)

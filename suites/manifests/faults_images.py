@@ -3,7 +3,8 @@
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final
 
-from readiness.areas.manifests.reference.target import PARSER
+from readiness.areas.manifests.reference.image import Built
+from readiness.areas.manifests.reference.target import LINTER, PARSER
 from readiness.model.fault import Fault, broken_by
 
 if TYPE_CHECKING:
@@ -75,6 +76,17 @@ service_password_in_the_file = _edited(
     "POSTGRES_PASSWORD_FILE: /run/secrets/database-password",
     "POSTGRES_PASSWORD: not-a-real-one",
 )
+filter_of_calls_turned_off = broken_by(
+    "filter_of_calls_turned_off",
+    "The filter of system calls was turned off to trace the service, and stays off",
+    {"manifests.linters[manifests]": {"findings"}},
+    lambda levers: levers.edit_file(
+        _FILE,
+        _CHECK + "}\n",
+        _CHECK + '}\n    security_opt: ["seccomp:unconfined"]\n',
+    ),
+    needs=LINTER,
+)
 default_of_a_secret = _edited(
     "default_of_a_secret",
     "A secret has a default in the file, which is what runs where nobody set it",
@@ -122,4 +134,55 @@ token_as_build_argument = _edited(
     "ENV PYTHONUNBUFFERED=1",
     "ARG INDEX_TOKEN\nENV PYTHONUNBUFFERED=1",
     _IMAGE,
+)
+
+
+def _built(name: str, story: str, key: str, image: Built) -> Fault:
+    """A fault of the image that was built, with the Dockerfile as it was."""
+
+    def build(levers: "Levers") -> AbstractContextManager[None]:
+        return levers.build_image(image)
+
+    return broken_by(name, story, {"manifests.built-image[manifests]": {key}}, build)
+
+
+built_without_user = _built(
+    "built_without_user",
+    "The pipeline builds an older stage, which has no USER: containers run as root",
+    "user",
+    Built(user=""),
+)
+built_without_start = _built(
+    "built_without_start",
+    "The image that was built has no ENTRYPOINT",
+    "starts",
+    Built(entrypoint=()),
+)
+built_check_cannot_fail = _built(
+    "built_check_cannot_fail",
+    "The health check of the image cannot fail",
+    "health-check",
+    Built(health=("CMD-SHELL", "curl --fail localhost:8080/health/live || true")),
+)
+built_with_compiler = _built(
+    "built_with_compiler",
+    "The base that was pulled has a compiler in it",
+    "build-tools",
+    Built(layers=Built().with_layers({"usr/bin/x86_64-linux-gnu-gcc-12": b"\x7fELF"})),
+)
+built_with_settings = _built(
+    "built_with_settings",
+    "COPY took the .env of the developer, and a later step removed it: it is still there",
+    "secret",
+    Built(
+        layers=Built().with_layers(
+            {"app/.env": b"PORT=8080\nDB_PASSWORD=not-a-real-one\n"}, {"app/.wh..env": b""}
+        )
+    ),
+)
+built_with_argument = _built(
+    "built_with_argument",
+    "The token of a build argument is in the history of the image",
+    "secret",
+    Built(steps=(*Built().steps, "RUN |1 INDEX_TOKEN=not-a-real-one /bin/sh -c pip install x")),
 )

@@ -1,11 +1,13 @@
 """Whether compose services and images are safe to run, with the defaults of the engine."""
 
+from functools import partial
 from pathlib import Path
 
-from readiness import Evidence, check
-from readiness.areas.manifests import compose, dockerfile
+from readiness import Evidence, Measurement, check
+from readiness.areas.manifests import built, compose, dockerfile
 from readiness.areas.manifests.config import Manifests
 from readiness.areas.manifests.judging import judge_none
+from readiness.areas.manifests.probes import images
 from readiness.lib.patterns import matching
 from readiness.model.errors import CouldNotMeasure
 
@@ -82,3 +84,45 @@ def test_dockerfile(manifests: Manifests, evidence: Evidence) -> None:
         ("secret", "secrets in layers or build arguments", dockerfile.with_secrets(found)),
     ):  # fmt: skip
         judge_none(evidence, key, what, wrong, "Dockerfiles", len(found))
+
+
+@check(
+    "manifests.built-image",
+    title="The image that was built runs as an ordinary user, and has no secret in any layer",
+    failure_title="The image that was built runs as root, or has a secret or build tools in it",
+    each="manifests",
+    needs="images",
+    why="""What is deployed is the image, not its Dockerfile. A file that a later step removes is
+    still in it, and so is the value of a build argument, for everybody who can pull it.""",
+    fix="""See what is in it: docker history --no-trunc IMAGE; docker inspect IMAGE
+    user: at the end of the Dockerfile, by number: USER 10001
+    starts: ENTRYPOINT ["program"]
+    health-check: HEALTHCHECK CMD curl --fail http://localhost:8080/health/live || exit 1
+    build-tools: a stage of its own, and COPY --from=build
+    secret: RUN --mount=type=secret,id=token ...; .env in .dockerignore; then a new secret, as this
+      one is known; a key that opens nothing: `public_files` in [manifests]""",
+    judgements=("user", "starts", "health-check", "build-tools", "secret"),
+)
+def test_built_image(manifests: Manifests, evidence: Evidence) -> None:
+    """From files, without an engine; Kubernetes does not use the health check."""
+    found: list[images.Image] = []
+    for name in manifests.images:
+        with evidence.attempt():
+            found += images.read(Path(name), built.Chosen(manifests.public_files))
+    if not found:
+        return
+    for one in found:
+        evidence.record(
+            Measurement("size of the image", one.size, "bytes", one.name, samples=one.layers)
+        )
+    must_be = not manifests.on_kubernetes and not manifests.compose
+    for key, what, look in (
+        ("user", "images that run as root", built.as_root),
+        ("starts", "images that start nothing", built.without_start),
+        ("health-check", "images without a working health check",
+         partial(built.unchecked, must_be=must_be)),
+        ("build-tools", "build tools in images", built.with_tools),
+        ("secret", "secrets in images", built.with_secrets),
+    ):  # fmt: skip
+        with evidence.attempt():
+            judge_none(evidence, key, what, look(found), "images", len(found))

@@ -20,7 +20,7 @@ FAULTS = [
     fault
     for module in ("faults", "faults_images")
     for fault in faults_of(suite(f"manifests.{module}"))
-    if HAS_PARSER or fault.needs != target.PARSER
+    if fault.needs != target.LINTER and (HAS_PARSER or fault.needs != target.PARSER)
 ]
 
 

@@ -10,19 +10,8 @@ from importlib import resources
 from itertools import pairwise
 from typing import Final
 
-_SECRET: Final = re.compile(
-    r"(?:^|.*_|.*[A-Z])(?:SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE|API_?KEY)\d*"
-    r"|.*_PASS|(?:REDIS|REDISCLI)_AUTH"
-    r"|(?:.*_)?(?:PWD|SECRET_KEY|SECRET_KEY_BASE|PRIVATE_KEY|ACCESS_KEY|ENCRYPTION_KEY|SIGNING_KEY"
-    r"|MASTER_KEY|AUTH_KEY|ENC_KEY|CRYPTO_KEY|VAULT_KEY|APP_KEY|COOKIE_KEY|SESSION_KEY|JWT_KEY|SECRET_ACCESS_KEY)"
-    r"(?:_(?:B64|BASE64|HEX|V?\d+))?"
-)
-# Shown to browsers, or a switch about secrets, or the folder of a shell.
-_NO_SECRET: Final = re.compile(
-    r"(?:NEXT_PUBLIC|NUXT_PUBLIC|PUBLIC|VITE|REACT_APP|EXPO_PUBLIC|GATSBY)_.*|.*(?:PUBLIC|PUBLISHABLE)"
-    r"_?(?:KEY|TOKEN|API_KEY)|(?:.*_)?(?:ENABLE|DISABLE|REQUIRE|USE|ALLOW|SHOW|HAS|IS|MAX|MIN|NO)_.*"
-    r"|PWD|OLDPWD"
-)
+from readiness.lib.plain_secrets import is_secret_name
+
 _SWITCHES: Final = frozenset({"true", "false", "yes", "no", "on", "off", "null", "none"})
 TRUE: Final = frozenset({"1", "true", "yes", "on", "y", "t", "enabled"})
 _ELSEWHERE: Final = re.compile(
@@ -119,10 +108,8 @@ _OPEN: Final[Mapping[str, Collection[str]]] = {
 
 def is_secret(name: str, text: str) -> bool:
     """Whether a variable holds a secret, by its name."""
-    upper = name.upper().replace("-", "_").replace(".", "_")
-    if not text.strip() or text.strip().lower() in _SWITCHES or _NO_SECRET.fullmatch(upper):
-        return False
-    return _SECRET.fullmatch(upper) is not None
+    value = text.strip().lower()
+    return bool(value) and value not in _SWITCHES and is_secret_name(name)
 
 
 def is_elsewhere(text: str) -> bool:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from readiness.areas.manifests import secrets
 from readiness.lib import compose_file
 from readiness.lib.compose_file import RequiredError, UnreadableError, patience_of
 from readiness.lib.kubernetes.pods import CONTROLS_THE_NODE, MIGHTY, moves
+from readiness.lib.plain_secrets import in_variables, is_secret_name
 from readiness.lib.text import clean
 from readiness.lib.yaml_reader import BrokenYaml
 from readiness.model.errors import CouldNotMeasure, NoData
@@ -240,13 +240,11 @@ def _binds(body: _Map) -> Iterator[tuple[str, bool]]:
 def secret_variables(found: Iterable[Service]) -> list[str]:
     """Variables and build arguments with a secret in plain text in the file."""
     return [
-        f"{one}: {name}"
-        for one in found
-        for name in [*secrets.in_variables(one.written), *_in_build(one)]
+        f"{one}: {name}" for one in found for name in [*in_variables(one.written), *_in_build(one)]
     ]
 
 
 def _in_build(service: Service) -> list[str]:
     build = service.body.get("build")
     args = build.get("args") if isinstance(build, Mapping) else None
-    return [f"build argument {name}" for name in _variables(args) if secrets.is_secret_name(name)]
+    return [f"build argument {name}" for name in _variables(args) if is_secret_name(name)]

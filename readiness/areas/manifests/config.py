@@ -1,13 +1,15 @@
 """The model of [manifests]: the files that declare what runs."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from readiness.config.base import Count, File, Model, Positive, tables
+from readiness.config.base import Count, File, Model, Positive, Text, tables
 from readiness.lib.kubernetes.kubectl import Cluster
+from readiness.lib.severities import SeverityWord
 
+LinterName = Literal["checkov", "compose-lint", "hadolint", "zizmor"]
 _RELEASE = r"^1\.[0-9]{1,3}$"
 
 
@@ -52,6 +54,33 @@ class Manifests(Model):
     )
     dockerfiles: Annotated[list[File], Field(min_length=1)] = Field(
         default=[], description="patterns of Dockerfiles"
+    )
+    images: Annotated[list[File], Field(min_length=1)] = Field(
+        default=[],
+        description="images that were built: archives of `docker save` or `podman save`, or OCI"
+        " layouts; no engine is needed",
+    )
+    public_files: Annotated[list[Text], Field(min_length=1)] = Field(
+        default=[],
+        description="patterns of paths in `images` whose keys are known to be no secret, as"
+        " `app/demo/*.pem`",
+    )
+    linters: Annotated[list[LinterName], Field(min_length=1)] = Field(
+        default=[],
+        description="tools that are installed here, and must find nothing: `checkov` in"
+        " `kubernetes` and `dockerfiles`, `compose-lint` in `compose`, `hadolint` in `dockerfiles`,"
+        " `zizmor` in `workflows`; each may take 120 s",
+    )
+    linters_fail_on: SeverityWord = Field(
+        "medium",
+        description="the least severity that fails; a finding without one, as checkov's, is medium,"
+        " an error of hadolint is high and a warning medium",
+    )
+    linters_accept: Annotated[list[Text], Field(min_length=1)] = Field(
+        default=[], description="rules that do not apply, by their ids, as `CKV_K8S_43`"
+    )
+    workflows: Annotated[list[File], Field(min_length=1)] = Field(
+        default=[], description="patterns of GitHub workflows, which `zizmor` reads"
     )
 
     @property

@@ -9,10 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from readiness.areas.manifests import secrets
 from readiness.lib import shell
 from readiness.lib.compose_file import UnreadableError, interpolated
 from readiness.lib.kubernetes.pods import moves
+from readiness.lib.plain_secrets import has_form, in_variables, is_secret_name
 from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure, NoData
 
@@ -301,15 +301,15 @@ def with_secrets(found: Iterable[Dockerfile]) -> list[str]:
 def _secrets(one: Dockerfile) -> Iterator[tuple[int, str]]:
     for stage in one.stages:
         for layer in stage.instructions:
-            if layer.name == "run" and secrets.has_form(layer.script):
+            if layer.name == "run" and has_form(layer.script):
                 yield layer.line, "RUN with a secret in plain text"
     for layer in one.layers:
         if layer.name == "arg":
             # The value of a build argument stays in the history of the image.
             names = (word.partition("=")[0] for word in layer.value)
-            yield from ((layer.line, f"ARG {n}") for n in names if secrets.is_secret_name(n))
+            yield from ((layer.line, f"ARG {n}") for n in names if is_secret_name(n))
         elif layer.name == "env":
-            wrong = secrets.in_variables(_variables(layer))
+            wrong = in_variables(_variables(layer))
             yield from ((layer.line, f"ENV {name}") for name in wrong)
         elif layer.name in {"copy", "add"} and not any("--from" in flag for flag in layer.flags):
             yield from ((layer.line, f"{layer.name.upper()} {n}") for n in _copied(layer, one.path))

@@ -4,11 +4,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from readiness.areas.manifests import secrets
 from readiness.areas.manifests.workloads import Side, Workload
 from readiness.lib.kubernetes import pods
 from readiness.lib.kubernetes.objects import ConfigMap, Container, LimitRange, Security
 from readiness.lib.kubernetes.resources import lacking
+from readiness.lib.plain_secrets import in_arguments, in_text, in_variables
 
 _SOCKET: Final = re.compile(r".*\.sock")
 _FILTERED: Final = {"RuntimeDefault", "Localhost"}
@@ -144,7 +144,7 @@ def secret_variables(workloads: Iterable[Workload]) -> list[str]:
         for one in workloads
         if not one.is_covered
         for container in one.containers
-        for name in secrets.in_variables({v.name: v.value or "" for v in container.env})
+        for name in in_variables({v.name: v.value or "" for v in container.env})
     ]
 
 
@@ -154,7 +154,7 @@ def secret_arguments(workloads: Iterable[Workload]) -> list[str]:
         f"container {container.name} of {one}: {what}"
         for one in workloads
         for container in one.containers
-        for what in secrets.in_arguments([*container.command, *container.args])
+        for what in in_arguments([*container.command, *container.args])
     ]
 
 
@@ -164,7 +164,7 @@ def secret_settings(side: Side) -> list[str]:
         f"configmap/{one.metadata.name}: {what}"
         for one in side.of(ConfigMap)
         for key, text in one.data.items()
-        for what in secrets.in_text(key, text)
+        for what in in_text(key, text)
     ]
 
 

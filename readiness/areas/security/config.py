@@ -20,11 +20,11 @@ from readiness.config.base import (
     Url,
     tables,
 )
+from readiness.lib.severities import SeverityWord
 from readiness.model.secrets import Secret
 
 HEADER_PATTERN: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"
 Header = Annotated[str, StringConstraints(pattern=HEADER_PATTERN)]
-SeverityWord = Literal["low", "medium", "high", "critical"]
 
 
 def _encrypted(url: str) -> str:

@@ -1,12 +1,10 @@
-"""The Kubernetes objects that decide how a workload scales; other fields are not read."""
+"""The Kubernetes objects that the areas judge; other fields are not read, Secrets are not kept."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from readiness.lib.kubernetes.parts import (
-    ABSENT,
-    ABSENT_LIST,
     Condition,
     IntOrPercent,
     Metadata,
@@ -35,18 +33,42 @@ class Port(Part):
     host_port: int = 0
 
 
+class Key(Part):
+    """A Secret or a ConfigMap, or one key of it."""
+
+    name: str = ""
+    key: str = ""
+    optional: bool = False
+
+
+class ValueSource(Part):
+    """Where the value of a variable comes from; other sources are fields of the pod."""
+
+    secret_key_ref: Key | None = None
+    config_map_key_ref: Key | None = None
+
+
 class Variable(Part):
     """An environment variable; None: its value comes from elsewhere."""
 
     name: str
     value: str | None = None
+    value_from: ValueSource | None = None
+
+
+class Variables(Part):
+    """Environment variables from all keys of an object."""
+
+    prefix: str = ""
+    secret_ref: Key | None = None
+    config_map_ref: Key | None = None
 
 
 class Capabilities(Part):
     """Rights of root that a container gets beside the usual ones, and those that it loses."""
 
-    add: Annotated[list[str], ABSENT_LIST] = Field(default=[])
-    drop: Annotated[list[str], ABSENT_LIST] = Field(default=[])
+    add: list[str] = Field(default=[])
+    drop: list[str] = Field(default=[])
 
 
 class Seccomp(Part):
@@ -58,7 +80,7 @@ class Seccomp(Part):
 class Security(Part):
     """What a container may do on its node; None: not given."""
 
-    capabilities: Annotated[Capabilities, ABSENT] = Capabilities()
+    capabilities: Capabilities = Capabilities()
     privileged: bool | None = None
     run_as_user: int | None = None
     run_as_non_root: bool | None = None
@@ -99,18 +121,19 @@ class Container(Part):
 
     name: str = "?"
     image: str = ""
-    resources: Annotated[Resources, ABSENT] = Resources()
+    resources: Resources = Resources()
     restart_policy: str | None = None
-    command: Annotated[list[str], ABSENT_LIST] = Field(default=[])
-    args: Annotated[list[str], ABSENT_LIST] = Field(default=[])
+    command: list[str] = Field(default=[])
+    args: list[str] = Field(default=[])
     readiness_probe: dict[str, Any] | None = None
     liveness_probe: dict[str, Any] | None = None
     startup_probe: dict[str, Any] | None = None
     lifecycle: Lifecycle | None = None
-    volume_mounts: Annotated[list[Mount], ABSENT_LIST] = Field(default=[])
-    ports: Annotated[list[Port], ABSENT_LIST] = Field(default=[])
-    env: Annotated[list[Variable], ABSENT_LIST] = Field(default=[])
-    security_context: Annotated[Security, ABSENT] = Security()
+    volume_mounts: list[Mount] = Field(default=[])
+    ports: list[Port] = Field(default=[])
+    env: list[Variable] = Field(default=[])
+    env_from: list[Variables] = Field(default=[])
+    security_context: Security = Security()
 
 
 class Toleration(Part):
@@ -125,14 +148,14 @@ class Toleration(Part):
 class NodeTerm(Part):
     """Nodes that a pod may run on."""
 
-    match_expressions: Annotated[list[Requirement], ABSENT_LIST] = Field(default=[])
-    match_fields: Annotated[list[Requirement], ABSENT_LIST] = Field(default=[])
+    match_expressions: list[Requirement] = Field(default=[])
+    match_fields: list[Requirement] = Field(default=[])
 
 
 class NodeTerms(Part):
     """Alternatives: one of them must match."""
 
-    node_selector_terms: Annotated[list[NodeTerm], ABSENT_LIST] = Field(default=[])
+    node_selector_terms: list[NodeTerm] = Field(default=[])
 
 
 class NodeAffinity(Part):
@@ -151,16 +174,16 @@ class AwayFrom(Part):
 class PreferablyAwayFrom(Part):
     """The same as a preference."""
 
-    pod_affinity_term: Annotated[AwayFrom, ABSENT] = AwayFrom()
+    pod_affinity_term: AwayFrom = AwayFrom()
 
 
 class PodAntiAffinity(Part):
     """Which pods it keeps away from."""
 
-    required: Annotated[list[AwayFrom], ABSENT_LIST] = Field(
+    required: list[AwayFrom] = Field(
         default=[], alias="requiredDuringSchedulingIgnoredDuringExecution"
     )
-    preferred: Annotated[list[PreferablyAwayFrom], ABSENT_LIST] = Field(
+    preferred: list[PreferablyAwayFrom] = Field(
         default=[], alias="preferredDuringSchedulingIgnoredDuringExecution"
     )
 
@@ -183,14 +206,14 @@ class ClaimSpec(Part):
     """The specification of a claim of storage."""
 
     storage_class_name: str | None = None
-    resources: Annotated[Resources, ABSENT] = Resources()
+    resources: Resources = Resources()
 
 
 class Claim(Part):
     """A claim of storage that is made for each pod."""
 
-    metadata: Annotated[Metadata, ABSENT] = Metadata()
-    spec: Annotated[ClaimSpec, ABSENT] = ClaimSpec()
+    metadata: Metadata = Metadata()
+    spec: ClaimSpec = ClaimSpec()
 
 
 class Ephemeral(Part):
@@ -205,10 +228,33 @@ class HostPath(Part):
     path: str
 
 
+class SecretVolume(Part):
+    """A volume with the keys of a Secret."""
+
+    secret_name: str = ""
+    optional: bool = False
+
+
+class Projection(Part):
+    """One source of a projected volume."""
+
+    secret: Key | None = None
+    config_map: Key | None = None
+
+
+class Projected(Part):
+    """A volume of several sources."""
+
+    sources: list[Projection] = Field(default=[])
+
+
 class Volume(Part):
     """A volume of a pod."""
 
     name: str = ""
+    secret: SecretVolume | None = None
+    config_map: Key | None = None
+    projected: Projected | None = None
     ephemeral: Ephemeral | None = None
     host_path: HostPath | None = None
 
@@ -216,30 +262,31 @@ class Volume(Part):
 class PodSpec(Part):
     """The specification of a pod."""
 
-    containers: Annotated[list[Container], ABSENT_LIST] = Field(default=[])
-    init_containers: Annotated[list[Container], ABSENT_LIST] = Field(default=[])
+    containers: list[Container] = Field(default=[])
+    init_containers: list[Container] = Field(default=[])
     resources: Resources | None = None
     overhead: Quantities = Field(default={})
-    volumes: Annotated[list[Volume], ABSENT_LIST] = Field(default=[])
-    security_context: Annotated[Security, ABSENT] = Security()
+    volumes: list[Volume] = Field(default=[])
+    image_pull_secrets: list[Key] = Field(default=[])
+    security_context: Security = Security()
     host_pid: bool = Field(False, alias="hostPID")
     host_ipc: bool = Field(False, alias="hostIPC")
     host_network: bool = False
     host_users: bool | None = None
     termination_grace_period_seconds: int | None = None
-    topology_spread_constraints: Annotated[list[Spread], ABSENT_LIST] = Field(default=[])
+    topology_spread_constraints: list[Spread] = Field(default=[])
     priority_class_name: str = ""
     active_deadline_seconds: int | None = None
     node_name: str = ""
     node_selector: Texts = Field(default={})
-    tolerations: Annotated[list[Toleration], ABSENT_LIST] = Field(default=[])
+    tolerations: list[Toleration] = Field(default=[])
     affinity: Affinity | None = None
 
 
 class Template(Part):
     """The template of a workload's pods."""
 
-    metadata: Annotated[Metadata, ABSENT] = Metadata()
+    metadata: Metadata = Metadata()
     spec: PodSpec = PodSpec()
 
 
@@ -291,9 +338,9 @@ class WorkloadSpec(Part):
     strategy: Strategy | None = None
     update_strategy: Strategy | None = None
     revision_history_limit: int | None = None
-    selector: Annotated[Selector, ABSENT] = Selector()
-    volume_claim_templates: Annotated[list[Claim], ABSENT_LIST] = Field(default=[])
-    template: Annotated[Template, ABSENT] = Template()
+    selector: Selector = Selector()
+    volume_claim_templates: list[Claim] = Field(default=[])
+    template: Template = Template()
     workload_ref: WorkloadRef | None = None
 
 
@@ -314,7 +361,7 @@ class Workload(Object):
 class JobSpec(Part):
     """The specification of a Job."""
 
-    template: Annotated[Template, ABSENT] = Template()
+    template: Template = Template()
 
 
 class Job(Object):
@@ -369,13 +416,13 @@ class ServiceSpec(Part):
     type: str = "ClusterIP"
 
     selector: Texts = Field(default={})
-    ports: Annotated[list[ServicePort], ABSENT_LIST] = Field(default=[])
+    ports: list[ServicePort] = Field(default=[])
 
 
 class Service(Object):
     """Sends requests to the pods that are ready."""
 
-    spec: Annotated[ServiceSpec, ABSENT] = ServiceSpec()
+    spec: ServiceSpec = ServiceSpec()
 
 
 class BackendPort(Part):
@@ -389,7 +436,7 @@ class BackendService(Part):
     """A Service that an Ingress sends requests to."""
 
     name: str = ""
-    port: Annotated[BackendPort, ABSENT] = BackendPort()
+    port: BackendPort = BackendPort()
 
 
 class Backend(Part):
@@ -408,20 +455,20 @@ class IngressPath(Part):
 class Paths(Part):
     """The paths of a host."""
 
-    paths: Annotated[list[IngressPath], ABSENT_LIST] = Field(default=[])
+    paths: list[IngressPath] = Field(default=[])
 
 
 class IngressRule(Part):
     """The rule of one host; empty: of all hosts."""
 
     host: str = ""
-    http: Annotated[Paths, ABSENT] = Paths()
+    http: Paths = Paths()
 
 
 class IngressTls(Part):
     """A certificate, and the hosts that it is for."""
 
-    hosts: Annotated[list[str], ABSENT_LIST] = Field(default=[])
+    hosts: list[str] = Field(default=[])
     secret_name: str = ""
 
 
@@ -430,41 +477,42 @@ class IngressSpec(Part):
 
     ingress_class_name: str | None = None
     default_backend: Backend | None = None
-    rules: Annotated[list[IngressRule], ABSENT_LIST] = Field(default=[])
-    tls: Annotated[list[IngressTls], ABSENT_LIST] = Field(default=[])
+    rules: list[IngressRule] = Field(default=[])
+    tls: list[IngressTls] = Field(default=[])
 
 
 class Ingress(Object):
     """Lets requests in from outside."""
 
-    spec: Annotated[IngressSpec, ABSENT] = IngressSpec()
+    spec: IngressSpec = IngressSpec()
 
 
 class PolicyRule(Part):
     """Traffic that is let through; without peers and ports, all of it."""
 
-    from_: Annotated[list[dict[str, Any]], ABSENT_LIST] = Field(default=[], alias="from")
-    ports: Annotated[list[dict[str, Any]], ABSENT_LIST] = Field(default=[])
+    from_: list[dict[str, Any]] = Field(default=[], alias="from")
+    ports: list[dict[str, Any]] = Field(default=[])
 
 
 class PolicySpec(Part):
     """Which pods a policy isolates, and what it lets through to them."""
 
-    pod_selector: Annotated[Selector, ABSENT] = Selector()
-    policy_types: Annotated[list[str], ABSENT_LIST] = Field(default=[])
-    ingress: Annotated[list[PolicyRule], ABSENT_LIST] = Field(default=[])
+    pod_selector: Selector = Selector()
+    policy_types: list[str] = Field(default=[])
+    ingress: list[PolicyRule] = Field(default=[])
 
 
 class NetworkPolicy(Object):
     """Isolates pods."""
 
-    spec: Annotated[PolicySpec, ABSENT] = PolicySpec()
+    spec: PolicySpec = PolicySpec()
 
 
 class ConfigMap(Object):
     """Settings that anyone may read who may read the namespace."""
 
     data: Texts = Field(default={})
+    binary_data: dict[str, Any] = Field(default={})
 
 
 class Scope(Part):
@@ -472,20 +520,20 @@ class Scope(Part):
 
     scope_name: str
     operator: str
-    values: Annotated[list[str], ABSENT_LIST] = Field(default=[])
+    values: list[str] = Field(default=[])
 
 
 class ScopeSelector(Part):
     """All of its requirements must hold."""
 
-    match_expressions: Annotated[list[Scope], ABSENT_LIST] = Field(default=[])
+    match_expressions: list[Scope] = Field(default=[])
 
 
 class QuotaSpec(Part):
     """The limits of a namespace."""
 
     hard: Quantities = Field(default={})
-    scopes: Annotated[list[str], ABSENT_LIST] = Field(default=[])
+    scopes: list[str] = Field(default=[])
     scope_selector: ScopeSelector | None = None
 
 
@@ -499,7 +547,7 @@ class ResourceQuota(Object):
     """A limit on the sum of all pods of a namespace."""
 
     spec: QuotaSpec = QuotaSpec()
-    status: Annotated[QuotaStatus, ABSENT] = QuotaStatus()
+    status: QuotaStatus = QuotaStatus()
 
 
 class LimitItem(Part):
@@ -516,7 +564,7 @@ class LimitItem(Part):
 class LimitRangeSpec(Part):
     """The items of a LimitRange, for containers, pods and others."""
 
-    limits: Annotated[list[LimitItem], ABSENT_LIST] = Field(default=[])
+    limits: list[LimitItem] = Field(default=[])
 
 
 class LimitRange(Object):
@@ -537,14 +585,14 @@ class NodeSpec(Part):
     """The specification of a node."""
 
     unschedulable: bool = False
-    taints: Annotated[list[Taint], ABSENT_LIST] = Field(default=[])
+    taints: list[Taint] = Field(default=[])
 
 
 class NodeStatus(Part):
     """The allocatable resources and the conditions of a node."""
 
     allocatable: Quantities = Field(default={})
-    conditions: Annotated[list[Condition], ABSENT_LIST] = Field(default=[])
+    conditions: list[Condition] = Field(default=[])
 
 
 class Node(Object):
@@ -554,10 +602,18 @@ class Node(Object):
     status: NodeStatus = NodeStatus()
 
 
+class ContainerStatus(Part):
+    """What runs in a container of a pod."""
+
+    name: str = ""
+    image_id: str = Field("", alias="imageID")
+
+
 class PodStatus(Part):
-    """The phase of a pod."""
+    """The phase of a pod, and what its containers run."""
 
     phase: str = ""
+    container_statuses: list[ContainerStatus] = Field(default=[])
 
 
 class Pod(Object):
@@ -638,7 +694,7 @@ class AutoscalerSpec(Part):
     scale_target_ref: TargetRef
     min_replicas: int | None = Field(None, ge=0)
     max_replicas: int = Field(gt=0)
-    metrics: Annotated[list[Metric], ABSENT_LIST] = Field(default=[])
+    metrics: list[Metric] = Field(default=[])
     behavior: Behavior | None = None
     target_cpu: int | None = Field(None, gt=0, alias="targetCPUUtilizationPercentage")
 
@@ -646,15 +702,15 @@ class AutoscalerSpec(Part):
 class AutoscalerStatus(Part):
     """The metrics and conditions that the controller reported last."""
 
-    current_metrics: Annotated[list[MetricStatus | None], ABSENT_LIST] = Field(default=[])
-    conditions: Annotated[list[Condition], ABSENT_LIST] = Field(default=[])
+    current_metrics: list[MetricStatus | None] = Field(default=[])
+    conditions: list[Condition] = Field(default=[])
 
 
 class HorizontalPodAutoscaler(Object):
     """An autoscaler."""
 
     spec: AutoscalerSpec
-    status: Annotated[AutoscalerStatus, ABSENT] = AutoscalerStatus()
+    status: AutoscalerStatus = AutoscalerStatus()
 
 
 class Trigger(Part):
@@ -684,7 +740,7 @@ class ScaledObjectSpec(Part):
     min_replica_count: int = Field(0, ge=0)
     max_replica_count: int = Field(100, gt=0)
     idle_replica_count: int | None = Field(None, ge=0)
-    triggers: Annotated[list[Trigger], ABSENT_LIST] = Field(default=[])
+    triggers: list[Trigger] = Field(default=[])
     advanced: Advanced | None = None
 
 
@@ -711,7 +767,7 @@ class ContainerPolicy(Part):
 class ResourcePolicy(Part):
     """The policies of containers."""
 
-    container_policies: Annotated[list[ContainerPolicy], ABSENT_LIST] = Field(default=[])
+    container_policies: list[ContainerPolicy] = Field(default=[])
 
 
 class VerticalSpec(Part):

@@ -4,9 +4,9 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from readiness.model.errors import NoData
@@ -89,20 +89,17 @@ class Part(BaseModel):
         allow_inf_nan=False,
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: object) -> object:
+        """`null` means absent: templates leave `namespace:` and the like empty."""
+        if isinstance(value, dict) and None in value.values():
+            return {key: one for key, one in value.items() if one is not None}
+        return value
 
-def _listed(value: object) -> object:
-    return [] if value is None else value
 
-
-def _mapped(value: object) -> object:
-    return {} if value is None else value
-
-
-# `null` means absent.
-Texts = Annotated[dict[str, str], BeforeValidator(_mapped)]
-Quantities = Annotated[dict[str, Quantity], BeforeValidator(_mapped)]
-ABSENT_LIST = BeforeValidator(_listed)
-ABSENT = BeforeValidator(_mapped)
+Texts = dict[str, str]
+Quantities = dict[str, Quantity]
 
 
 class Owner(Part):
@@ -118,7 +115,7 @@ class Manager(Part):
     manager: str = ""
     operation: str = ""
     subresource: str = ""
-    fields_v1: Annotated[dict[str, Any], ABSENT] = Field(default={}, alias="fieldsV1")
+    fields_v1: dict[str, Any] = Field(default={}, alias="fieldsV1")
 
 
 class Metadata(Part):
@@ -129,8 +126,8 @@ class Metadata(Part):
     uid: str = ""
     labels: Texts = Field(default={})
     annotations: Texts = Field(default={})
-    owner_references: Annotated[list[Owner], ABSENT_LIST] = Field(default=[])
-    managed_fields: Annotated[list[Manager], ABSENT_LIST] = Field(default=[])
+    owner_references: list[Owner] = Field(default=[])
+    managed_fields: list[Manager] = Field(default=[])
 
 
 class Object(Part):
@@ -146,14 +143,14 @@ class Requirement(Part):
 
     key: str
     operator: str
-    values: Annotated[list[str], ABSENT_LIST] = Field(default=[])
+    values: list[str] = Field(default=[])
 
 
 class Selector(Part):
     """A label selector; an empty one matches everything."""
 
     match_labels: Texts = Field(default={})
-    match_expressions: Annotated[list[Requirement], ABSENT_LIST] = Field(default=[])
+    match_expressions: list[Requirement] = Field(default=[])
 
 
 class Condition(Part):

@@ -1,18 +1,12 @@
 """What a pod template says outright that is not safe to run."""
 
 import re
-from collections.abc import Iterator
 from typing import Final
 
 from readiness.lib.kubernetes.objects import Container, PodSpec
+from readiness.lib.plain_secrets import in_variables
 
 _LATEST: Final = "latest"
-_SECRET: Final = re.compile(
-    r"(?i)(^|.*_)(PASSWORD|PASSWD|PASSPHRASE|SECRET(_?KEY)?|API_?KEY|PRIVATE_?KEY|ACCESS_?TOKEN"
-    r"|AUTH_?TOKEN|TOKEN)"
-)
-_CREDENTIALS: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]+:(?P<password>[^/\s@]+)@")
-_REFERENCE: Final = re.compile(r"\$[({].*|<.*>|\*+|(?i:true|false|none|null|change-?me|x+)?")
 MIGHTY: Final = frozenset({"ALL", "SYS_ADMIN", "SYS_MODULE", "CAP_SYS_ADMIN", "CAP_SYS_MODULE"})
 """As good as `privileged`: capabilities(7) on CAP_SYS_ADMIN and CAP_SYS_MODULE."""
 _SOCKETS: Final = re.compile(r".*\.sock")
@@ -76,22 +70,12 @@ def node_volumes(spec: PodSpec) -> list[str]:
 
 
 def plain_secrets(spec: PodSpec) -> list[str]:
-    """Variables whose name says that it is a secret, or whose URL has a password; no value."""
-    return [f"{one.name}: {name}" for one in _all(spec) for name in _secrets(one)]
-
-
-def _secrets(container: Container) -> Iterator[str]:
-    for variable in container.env:
-        value = variable.value or ""
-        url = _CREDENTIALS.search(value)
-        if _SECRET.fullmatch(variable.name):
-            secret = value
-        elif url:
-            secret = url["password"]
-        else:
-            continue
-        if not _REFERENCE.fullmatch(secret) and not secret.startswith("/"):
-            yield variable.name
+    """Variables that hold a secret, by their names or by its form; no value."""
+    return [
+        f"{one.name}: {name}"
+        for one in _all(spec)
+        for name in in_variables({variable.name: variable.value or "" for variable in one.env})
+    ]
 
 
 def _all(spec: PodSpec) -> list[Container]:

@@ -19,29 +19,33 @@ from pydantic import TypeAdapter, ValidationError
 from readiness.areas.configuration.config import ClusterWorkload, Declared, Secrets
 from readiness.areas.configuration.environment import Place, Value
 from readiness.areas.configuration.probes.env_files import text_of
-from readiness.areas.configuration.probes.kubernetes_objects import (
-    Container,
-    Data,
-    Env,
-    EnvFrom,
-    Key,
-    MapVolume,
-    Pod,
-    RunningPod,
-    Template,
-    Workload,
-)
+from readiness.areas.configuration.probes.kubernetes_secrets import Data, Maker
 from readiness.lib.guardian import Guardian
 from readiness.lib.kubernetes.kubectl import Kubectl
+from readiness.lib.kubernetes.objects import (
+    Container,
+    CronJobSpec,
+    JobSpec,
+    Key,
+    Pod,
+    PodSpec,
+    Template,
+    Variable,
+    Variables,
+)
+from readiness.lib.kubernetes.parts import Metadata
 from readiness.lib.patterns import matching
 from readiness.lib.text import clean, listed
 from readiness.lib.yaml_reader import BrokenYaml, Scalars, read_all
 from readiness.model.errors import NoData
 
 _T = TypeVar("_T")
-_WORKLOAD: Final = TypeAdapter(Workload)
+_METADATA: Final = TypeAdapter(Metadata)
+_JOBS: Final = TypeAdapter(JobSpec)
+_CRON_JOBS: Final = TypeAdapter(CronJobSpec)
+_MAKER: Final = TypeAdapter(Maker)
 _DATA: Final = TypeAdapter(Data)
-_PODS: Final = TypeAdapter(RunningPod)
+_PODS: Final = TypeAdapter(Pod)
 _CHOSEN: Final = "kubectl.kubernetes.io/default-container"
 _REFERENCE: Final = re.compile(r"\$(\$)?\(([-._a-zA-Z][-._a-zA-Z0-9]*)\)")
 _SECRET: Final = "Secret"  # noqa: S105 - the name of a kind
@@ -61,6 +65,15 @@ class _Entry:
 
     keys: Mapping[str, Value | None] = field(default_factory=dict)
     is_open: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Workload:
+    """A workload of any kind, and the template of its pods."""
+
+    kind: str
+    metadata: Metadata
+    template: Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +139,11 @@ def of_cluster(cluster: ClusterWorkload, settings: Secrets, table: str) -> Place
 
 
 def _running(
-    raw: Iterable[Mapping[str, object]], workload: Workload, container: str | None, where: str
+    raw: Iterable[Mapping[str, object]], workload: _Workload, container: str | None, where: str
 ) -> tuple[str, ...]:
     """What the pods of a workload run in a container, by the digests of their images."""
-    template = _template_of(workload)
-    name = _container_of(workload, template.spec, container, where).name
-    labels = template.metadata.labels.items()
+    name = _container_of(workload, container, where).name
+    labels = workload.template.metadata.labels.items()
     found: dict[str, None] = {}
     for one in raw:
         if _kind_of(one) != _POD:
@@ -181,7 +193,7 @@ def _found(
     namespace: str,
     where: str,
     broken: Collection[str],
-) -> Workload:
+) -> _Workload:
     kind, _, name = workload.partition("/")
     of_kind = [one for one in raw if _kind_of(one).lower() == kind]
     named = [one for one in of_kind if _of_metadata(one, "name") == name]
@@ -189,7 +201,7 @@ def _found(
         one for one in named if not namespace or _of_metadata(one, "namespace") in {namespace, ""}
     ]
     if len(fits) == 1:
-        return _valid(_WORKLOAD, fits[0], f"{where} {workload}")
+        return _workload_of(fits[0], f"{where} {workload}")
     there = listed(f"{kind}/{_of_metadata(one, 'name')}" for one in of_kind) or f"no {kind}"
     unread = f"; not read: {listed(broken)}" if broken else ""
     raise NoData(
@@ -199,6 +211,16 @@ def _found(
         where=where,
         remedy="set `namespace`" if fits else "correct `workload`, `manifests` or `namespace`",
     )
+
+
+def _workload_of(raw: Mapping[str, object], where: str) -> _Workload:
+    """The workload of an object: a CronJob has its template one level deeper."""
+    spec = raw.get("spec") or {}
+    if isinstance(spec, Mapping) and "jobTemplate" in spec:
+        template = _valid(_CRON_JOBS, spec, where).job_template.spec.template
+    else:
+        template = _valid(_JOBS, spec, where).template
+    return _Workload(_kind_of(raw), _valid(_METADATA, raw.get("metadata") or {}, where), template)
 
 
 def _valid(kind: TypeAdapter[_T], raw: object, where: str) -> _T:
@@ -226,7 +248,7 @@ def _entries(raw: Iterable[Mapping[str, object]]) -> Iterator[tuple[tuple[str, s
                 data = _valid(_DATA, one, kind)
                 yield (kind, data.metadata.name), _Entry(_keys_of(data))
             elif kind in _MAKERS:
-                for name, entry in _MAKERS[kind](_valid(_WORKLOAD, one, kind)):
+                for name, entry in _MAKERS[kind](_valid(_MAKER, one, kind)):
                     yield (_SECRET, name), entry
 
 
@@ -245,13 +267,13 @@ def _decoded(text: str) -> Value | None:
         return None
 
 
-def _of_sealed(maker: Workload) -> Iterator[tuple[str, _Entry]]:
+def _of_sealed(maker: Maker) -> Iterator[tuple[str, _Entry]]:
     template = maker.spec.template
     name = (template.metadata.name if template else "") or maker.metadata.name
     yield name, _Entry(dict.fromkeys(maker.spec.encrypted_data))
 
 
-def _of_external(maker: Workload) -> Iterator[tuple[str, _Entry]]:
+def _of_external(maker: Maker) -> Iterator[tuple[str, _Entry]]:
     spec = maker.spec
     target = spec.target or spec.destination
     name = (target.name if target else "") or maker.metadata.name
@@ -260,20 +282,20 @@ def _of_external(maker: Workload) -> Iterator[tuple[str, _Entry]]:
     yield name, _Entry(keys, is_open=True)
 
 
-def _of_provider(maker: Workload) -> Iterator[tuple[str, _Entry]]:
+def _of_provider(maker: Maker) -> Iterator[tuple[str, _Entry]]:
     for one in maker.spec.secret_objects:
         yield one.secret_name, _Entry(dict.fromkeys(key.key for key in one.data))
 
 
-def _of_certificate(maker: Workload) -> Iterator[tuple[str, _Entry]]:
+def _of_certificate(maker: Maker) -> Iterator[tuple[str, _Entry]]:
     yield maker.spec.secret_name, _Entry(dict.fromkeys(("tls.crt", "tls.key", "ca.crt")), True)
 
 
-def _of_sops(maker: Workload) -> Iterator[tuple[str, _Entry]]:
+def _of_sops(maker: Maker) -> Iterator[tuple[str, _Entry]]:
     yield maker.metadata.name, _Entry(is_open=True)
 
 
-_MAKERS: Final[Mapping[str, Callable[[Workload], Iterator[tuple[str, _Entry]]]]] = {
+_MAKERS: Final[Mapping[str, Callable[[Maker], Iterator[tuple[str, _Entry]]]]] = {
     "SealedSecret": _of_sealed,
     "ExternalSecret": _of_external,
     "SecretProviderClass": _of_provider,
@@ -296,25 +318,24 @@ class _Resolver:
         self._unknown: list[str] = []
         self._whole = True
 
-    def place(self, workload: Workload, container: str | None, where: str) -> Place:
+    def place(self, workload: _Workload, container: str | None, where: str) -> Place:
         """The environment of a container of a workload."""
-        pod = _template_of(workload).spec
-        chosen = _container_of(workload, pod, container, where)
+        pod = workload.template.spec
+        chosen = _container_of(workload, container, where)
         for source in chosen.env_from:
             self._take_all(source)
         for one in chosen.env:
             self._take(one)
         self._mount(pod)
         name = f"{workload.kind.lower()}/{workload.metadata.name}"
-        image = chosen.image or ""
-        digest = _DIGEST.search(image)
+        digest = _DIGEST.search(chosen.image)
         return Place(
             source=f"{name} of {where}, container {clean(chosen.name)}",
             values=self._values,
             unread=frozenset(self._unread),
             unresolved=tuple(dict.fromkeys(self._unresolved)),
             unknown=tuple(dict.fromkeys(self._unknown)),
-            image=image,
+            image=chosen.image,
             digests=(digest[0],) if digest else (),
             # Containers of a pod share an address: a sidecar answers at localhost.
             is_container=len(pod.containers) == 1
@@ -323,7 +344,7 @@ class _Resolver:
             whole=self._whole,
         )
 
-    def _entry(self, kind: str, key: Key | MapVolume) -> _Entry | None:
+    def _entry(self, kind: str, key: Key) -> _Entry | None:
         """An object that is referred to; None if it is not known, which is noted."""
         found = self._store.entries.get((kind, key.name))
         if found is not None or key.optional or key.name in self._settings.provided:
@@ -335,15 +356,15 @@ class _Resolver:
             self._unknown.append(what)
         return None
 
-    def _take_all(self, source: EnvFrom) -> None:
+    def _take_all(self, source: Variables) -> None:
         for kind, key in ((_SECRET, source.secret_ref), (_CONFIG_MAP, source.config_map_ref)):
             entry = self._entry(kind, key) if key else None
             if key and (entry is None or entry.is_open):
                 self._whole = False  # it may have any keys
             for name, value in (entry.keys if entry else {}).items():
-                self._set(f"{source.prefix or ''}{name}", value)
+                self._set(f"{source.prefix}{name}", value)
 
-    def _take(self, one: Env) -> None:
+    def _take(self, one: Variable) -> None:
         if one.value_from is None:
             self._expand(one.name, one.value or "")
             return
@@ -399,11 +420,11 @@ class _Resolver:
         filled = _REFERENCE.sub(one, text)
         self._set(name, None if hidden else Value(filled))
 
-    def _mount(self, pod: Pod) -> None:
+    def _mount(self, pod: PodSpec) -> None:
         """Whatever is mounted, or needed to pull the image, must exist."""
         for volume in pod.volumes:
             if volume.secret:
-                named = MapVolume(name=volume.secret.secret_name, optional=volume.secret.optional)
+                named = Key(name=volume.secret.secret_name, optional=volume.secret.optional)
                 self._entry(_SECRET, named)
             if volume.config_map:
                 self._entry(_CONFIG_MAP, volume.config_map)
@@ -416,15 +437,8 @@ class _Resolver:
             self._entry(_SECRET, pull)
 
 
-def _template_of(workload: Workload) -> Template:
-    spec = workload.spec
-    if spec.job_template:
-        return spec.job_template.spec.template
-    return spec.template or Template()
-
-
-def _container_of(workload: Workload, pod: Pod, wanted: str | None, where: str) -> Container:
-    template = _template_of(workload)
+def _container_of(workload: _Workload, wanted: str | None, where: str) -> Container:
+    pod = workload.template.spec
     by_name = {one.name: one for one in [*pod.containers, *pod.init_containers]}
     if wanted:
         if wanted in by_name:
@@ -434,7 +448,7 @@ def _container_of(workload: Workload, pod: Pod, wanted: str | None, where: str) 
             where=where,
             remedy="correct `container`",
         )
-    chosen = template.metadata.annotations.get(_CHOSEN, "")
+    chosen = workload.template.metadata.annotations.get(_CHOSEN, "")
     for name in (chosen, workload.metadata.name):
         if name in by_name:
             return by_name[name]

@@ -7,13 +7,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from readiness.areas.manifests.probes.linters import program
+from readiness.areas.manifests.reference import image
 from readiness.servers.files import kept, quoted, replace_in
 from readiness.servers.programs import refused
 
 FOLDER: Final = "manifests"
+IMAGE: Final = "orders.tar"
 _PACKAGE: Final = "dockerfile"
 PARSER: Final = "parser of Dockerfiles"
 """A part of the reference system, which a machine may lack."""
+LINTER: Final = "compose-lint"
+"""The same."""
 
 
 def manifests(folder: Path) -> str:
@@ -23,6 +28,8 @@ def manifests(folder: Path) -> str:
         kubernetes=quoted(str(place / "[ot]*.yaml")),
         compose=quoted(str(place / "compose.yaml")),
         dockerfiles=quoted(str(place / "Dockerfile")),
+        image=quoted(str(place / IMAGE)),
+        linters="" if LINTER in absent() else _LINTERS,
     )
 
 
@@ -35,6 +42,12 @@ requests_per_min = 200
 max_body_bytes = 10_485_760
 compose = {compose}
 dockerfiles = [{dockerfiles}]
+images = [{image}]
+{linters}"""
+# Digests, limits of CPU and capabilities of services are not agreed here; 8080 is for clients.
+_LINTERS: Final = """\
+linters = ["compose-lint"]
+linters_accept = ["CL-0003", "CL-0005", "CL-0006", "CL-0019", "CL-0026"]
 """
 
 
@@ -44,13 +57,19 @@ def copy_files(folder: Path) -> None:
     target.mkdir()
     for file in resources.files(__package__).joinpath("files").iterdir():
         (target / file.name).write_bytes(file.read_bytes())
+    image.write(image.Built(), target / IMAGE)
 
 
 def absent() -> dict[str, str]:
     """The parts that this machine lacks, with the reason."""
-    if find_spec(_PACKAGE) and not refused(_PACKAGE):
-        return {}
-    return {PARSER: f"the package {_PACKAGE} is not installed; it has no wheel for some machines"}
+    missing = {}
+    if not find_spec(_PACKAGE) or refused(_PACKAGE):
+        missing[PARSER] = (
+            f"the package {_PACKAGE} is not installed; it has no wheel for some machines"
+        )
+    if not program(LINTER) or refused(LINTER):
+        missing[LINTER] = f"{LINTER} is not installed"
+    return missing
 
 
 class ManifestLevers:
@@ -68,6 +87,14 @@ class ManifestLevers:
         path = self._files / name
         with kept(path):
             replace_in(path, old, new, count=1)
+            yield
+
+    @contextlib.contextmanager
+    def build_image(self, built: image.Built) -> Iterator[None]:
+        """Replace the image by another one."""
+        path = self._files / IMAGE
+        with kept(path):
+            image.write(built, path)
             yield
 
     @contextlib.contextmanager

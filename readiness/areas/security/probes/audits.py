@@ -16,6 +16,7 @@ from typing import Annotated, ClassVar, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from readiness.areas.security.config import Audit
+from readiness.lib.severities import SEVERITIES, reaches
 from readiness.lib.text import clean
 from readiness.model.errors import NoData
 
@@ -23,7 +24,6 @@ _MOST_BYTES: Final = 64 << 20
 _HOUR_S: Final = 3600
 # CVSS 3.1, table 14.
 _BY_SCORE: Final = ((9.0, "critical"), (7.0, "high"), (4.0, "medium"))
-SEVERITIES: Final = ("low", "medium", "high", "critical")
 _WORDS: Final = {"moderate": "medium", "info": "low", "negligible": "low"}
 # git shortens commits to at least seven digits.
 _SHORTEST_COMMIT: Final = 7
@@ -80,12 +80,11 @@ class Report:
 
     def at_least(self, severity: str, accepted: Sequence[str]) -> list[Vulnerability]:
         """Those of this severity or a worse one that are not accepted, the worst first."""
-        least = SEVERITIES.index(severity)
         known = set(accepted)
         found = [
             v
             for v in self.vulnerabilities
-            if SEVERITIES.index(v.severity) >= least and known.isdisjoint({v.id, *v.aliases})
+            if reaches(v.severity, severity) and known.isdisjoint({v.id, *v.aliases})
         ]
         return sorted(found, key=lambda v: (-SEVERITIES.index(v.severity), v.package, v.id))
 
