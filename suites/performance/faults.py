@@ -303,9 +303,9 @@ job_locks_the_table = broken_by(
 
 job_locks_again_and_again = broken_by(
     "job_locks_again_and_again",
-    "A job commits each batch, and locks the table for half a second in each.",
+    "A job commits each batch, and locks the table for 0.9 s in each.",
     {_NIGHTLY: {"p95"}},
-    lambda levers: levers.declared(_CONTENTION, locking_job(4, 0.6, 1)),
+    lambda levers: levers.declared(_CONTENTION, locking_job(4, 0.9, 1.5)),
 )
 
 job_saturates_the_pool = broken_by(
