@@ -26,6 +26,7 @@ from readiness.areas.monitoring.reference.levers import MonitoringLevers
 from readiness.areas.performance.reference import LOADED_BY_K6, run_before, summary_of_k6
 from readiness.areas.scaling.reference.target import ScalingLevers
 from readiness.areas.schema.reference.levers import SchemaLevers
+from readiness.areas.security.reference.cache import CacheLevers
 from readiness.areas.security.reference.edge import EdgeLevers
 from readiness.areas.security.reference.target import AuditLevers
 from readiness.areas.signoff.reference import SignoffLevers
@@ -57,6 +58,7 @@ class Levers(
     MonitoringLevers,
     AlertingLevers,
     EdgeLevers,
+    CacheLevers,
     AuditLevers,
 ):
     """Everything that can be broken. Every method returns a context manager; they may be nested."""
@@ -72,6 +74,7 @@ class Levers(
         self._released = running.released
         self._configuration = running.configuration
         self._edge = running.edge
+        self._catalog = running.catalog
         self._audited = running.audited
         self._parts = running
 

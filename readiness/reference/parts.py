@@ -19,6 +19,7 @@ from readiness.areas.database.probes.server import Release, newest_minor, suppor
 from readiness.areas.database.reference.timescale import PART as TIMESCALE
 from readiness.areas.deployment.probes.host import MEMINFO
 from readiness.areas.manifests.reference.target import LINTER, PARSER
+from readiness.areas.security.reference.cache import PART as CACHE
 from readiness.areas.security.reference.edge import PART as EDGE
 from readiness.areas.signoff import reference as signoff
 from readiness.config.base.tables import Config
@@ -89,6 +90,7 @@ PARTS: Final = (
         ),
     ),
     Part(EDGE, tables=("[security.sites.",)),
+    Part(CACHE, tables=("[security.sites.NAME] cache_drill", "[security.sites.NAME.cache_drill")),
     Part(TIMESCALE, tables=("[databases.NAME] timescale", "[databases.NAME.timescale")),
     Part(
         "prometheus",

@@ -14,10 +14,12 @@ from readiness.areas.database.reference.parts import DatabaseParts
 from readiness.areas.database.reference.target import Around
 from readiness.areas.database.reference.timescale import Metrics
 from readiness.areas.deployment.reference.levers import ReleaseFiles
+from readiness.areas.manifests.reference.target import LINTER
 from readiness.areas.monitoring.reference import error_tracker
 from readiness.areas.monitoring.reference import target as target_monitoring
 from readiness.areas.performance.reference import DECLARED_BY_FAULTS
 from readiness.areas.schema.reference import target as target_schema
+from readiness.areas.security.reference.cache import Catalog
 from readiness.areas.security.reference.edge import Edge
 from readiness.areas.security.reference.target import Audited
 from readiness.areas.signoff.reference import Signed
@@ -45,6 +47,7 @@ class Running(DatabaseParts):
         released: the files around the release.
         configuration: the folder of the files that configure the applications.
         edge: nginx in front of the service.
+        catalog: a service with Redis.
         audited: the report about its dependencies.
         migrations: the folder of the migrations, as in the shop's repository.
         manifest: the file with the expected schema.
@@ -66,6 +69,7 @@ class Running(DatabaseParts):
     released: ReleaseFiles
     configuration: Path
     edge: Edge | None
+    catalog: Catalog | None
     audited: Audited
     migrations: Path
     manifest: Path
@@ -82,6 +86,8 @@ class Running(DatabaseParts):
             daemon.stop()
         if self.edge:
             self.edge.daemon.stop()
+        if self.catalog:
+            self.catalog.daemon.stop()
         if self.fleet:
             self.fleet.daemon.stop()
         if self.pooler:
@@ -167,6 +173,8 @@ class Running(DatabaseParts):
             fleet=self.fleet,
             released=self.released,
             front=self.edge.front if self.edge else None,
+            catalog=self.catalog,
+            has_linter=LINTER not in self.absent,
             audited=self.audited,
             alertmanagers=stack.peers,
             inbox=stack.url("inbox"),

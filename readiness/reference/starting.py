@@ -27,6 +27,8 @@ from readiness.areas.database.reference.timescale import Metrics, start_metrics
 from readiness.areas.deployment.reference import levers
 from readiness.areas.manifests.reference import target as manifests
 from readiness.areas.scaling.reference.target import copy_manifests
+from readiness.areas.security.reference.cache import PART as CACHE
+from readiness.areas.security.reference.cache import Catalog, start_catalog
 from readiness.areas.security.reference.edge import PART as EDGE
 from readiness.areas.security.reference.edge import Edge, start_edge
 from readiness.areas.security.reference.target import write_audit
@@ -59,7 +61,7 @@ STANDBY: Final = "standby"
 POOLER: Final = "pooler"
 BACKUP: Final = "backup"
 STARTABLE: Final = frozenset(
-    {MONITORING, STANDBY, POOLER, BACKUP, wal_archive.PART, FLEET, EDGE, TIMESCALE}
+    {MONITORING, STANDBY, POOLER, BACKUP, wal_archive.PART, FLEET, EDGE, CACHE, TIMESCALE}
 )
 """The optional parts; the server with the shop and the service are always started."""
 _T = TypeVar("_T")
@@ -89,6 +91,7 @@ class _Beside:
 
     archive: Future[WalArchive | str]
     edge: Future[Edge | str]
+    catalog: Future[Catalog | str]
     fleet: Future[Fleet | str]
     standby: Future[PrivateStandby | str]
     pooler: Future[Pooler | str]
@@ -101,6 +104,7 @@ class _Beside:
             POOLER: self.pooler.result(),
             wal_archive.PART: self.archive.result(),
             EDGE: self.edge.result(),
+            CACHE: self.catalog.result(),
             FLEET: self.fleet.result(),
             TIMESCALE: self.metrics.result(),
         }
@@ -235,6 +239,9 @@ class Starter:
         return _Beside(
             archive=archive,
             edge=self._optional(executor, EDGE, edge),
+            catalog=self._optional(
+                executor, CACHE, lambda: start_catalog(folder / CACHE, guardian)
+            ),
             fleet=self._optional(executor, FLEET, lambda: self._deploy(base.server)),
             standby=self._optional(executor, STANDBY, standby),
             pooler=self._optional(executor, POOLER, pooler),
@@ -275,6 +282,7 @@ class Starter:
             metrics=metrics,
             fleet=_there(beside.fleet),
             edge=_there(beside.edge),
+            catalog=_there(beside.catalog),
             audited=write_audit(self._folder, RELEASES.get(self._release, "")),
             backups=backups,
             released=levers.make(self._folder, self._release, _copies(backups)),

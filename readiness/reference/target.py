@@ -19,6 +19,7 @@ from readiness.areas.platforms.reference.target import platforms
 from readiness.areas.scaling.reference.target import live, scaling
 from readiness.areas.schema.reference.target import Facts as SchemaFacts
 from readiness.areas.schema.reference.target import schema
+from readiness.areas.security.reference.cache import Catalog
 from readiness.areas.security.reference.target import Audited, Front, security
 from readiness.areas.signoff.reference import Signed
 from readiness.areas.signoff.reference import tables as signoffs
@@ -43,6 +44,8 @@ class Facts:
         metrics_history: file with the snapshots of TimescaleDB.
         released: the files around the release.
         front: the site, served by nginx in front of the service.
+        catalog: a service with Redis.
+        has_linter: whether a linter is installed.
         audited: the report about its dependencies.
         alertmanagers: addresses of all peers.
         inbox: address of our replacement for the vendors.
@@ -66,6 +69,8 @@ class Facts:
     fleet: Fleet | None
     released: ReleaseFiles
     front: Front | None
+    catalog: Catalog | None
+    has_linter: bool
     audited: Audited
     alertmanagers: list[str]
     inbox: str | None
@@ -99,10 +104,10 @@ def readiness_toml(facts: Facts) -> str:
         backup(facts.backups) if facts.backups else "",
         deployment(facts.fleet) if facts.fleet else alone(facts.service, facts.release),
         before(facts.released, facts.service),
-        security(facts.front, facts.audited),
+        security(facts.front, facts.audited, facts.catalog),
         scaling(facts.cluster),
         live(facts.fleet) if facts.fleet else "",
-        manifests(facts.cluster.parent),
+        manifests(facts.cluster.parent, has_linter=facts.has_linter),
         configuration(facts.configured),
         platforms(facts.platforms) if facts.platforms else "",
         _PERFORMANCE.replace("@ROWS@", str(_ROWS)).replace("@BODY@", _body()),

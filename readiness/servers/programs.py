@@ -62,6 +62,7 @@ PGBACKREST: Final = Program(("pgbackrest",), "pgbackrest", version=("version",))
 PGBOUNCER: Final = Program(("pgbouncer",), "pgbouncer")
 HAPROXY: Final = Program(("haproxy",), "haproxy", version=("-v",))
 NGINX: Final = Program(("nginx",), "nginx", version=("-v",))
+REDIS: Final = Program(("redis-server",), "redis-server", extra=("redis-tools",))
 OPENSSL: Final = Program(("openssl",), "openssl", version=("version",))
 SQUAWK: Final = Program(("squawk",), wheel="squawk-cli")
 BARMAN: Final = Program(("barman",), "barman", extra=("python3-barman", "rsync"))
@@ -83,6 +84,7 @@ REFERENCE: Final = (
     PGBOUNCER,
     HAPROXY,
     NGINX,
+    REDIS,
     OPENSSL,
 )
 """What the reference system consists of; downloaded together."""

@@ -21,6 +21,8 @@ _JOBS: Final = "security.protected-jobs[shop]"
 _PRIVATE: Final = "security.private-answers[shop]"
 _HITS: Final = "security.cache-hits[shop]"
 _CHANGES: Final = "security.cache-invalidation[shop]"
+_OUTAGE: Final = "security.cache-outage[shop]"
+_REDIS: Final = "redis"
 _RATE: Final = "security.rate-limit[shop]"
 _BODY: Final = "security.body-limit[shop]"
 _AUDIT: Final = "security.dependencies[service]"
@@ -321,6 +323,27 @@ page_does_not_change = broken_by(
     {_CHANGES: set[str]()},
     lambda s: s.replace_in_config('"Sold out"', '"In stock"'),
     needs=_EDGE,
+)
+service_needs_its_cache = broken_by(
+    "service_needs_its_cache",
+    "The service answers 500 if Redis does not answer: nobody caught the exception",
+    {_OUTAGE: {"answers"}},
+    lambda s: s.catalog_behaves(falls_back=False),
+    needs=_REDIS,
+)
+service_waits_for_its_cache = broken_by(
+    "service_waits_for_its_cache",
+    "The service waits 2 s for Redis in each request: the client's default was left as it is",
+    {_OUTAGE: {"time"}},
+    lambda s: s.catalog_behaves(patience_s=2),
+    needs=_REDIS,
+)
+cache_is_not_taken_away = broken_by(
+    "cache_is_not_taken_away",
+    "The command that should take Redis away does nothing",
+    {_OUTAGE: set[str]()},
+    lambda s: s.replace_in_config('"pause"', '"ping"'),
+    needs=_REDIS,
 )
 rate_limit_is_off = _edited(
     "rate_limit_is_off",

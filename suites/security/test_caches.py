@@ -1,11 +1,12 @@
 """Shared caches: what they must not keep, what they should answer, and that they forget in time."""
 
-from readiness import Evidence, check, equal_to
+from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.areas.security.config import Site
 from readiness.areas.security.judging import none_of
-from readiness.areas.security.probes import caches
+from readiness.areas.security.probes import cache_away, caches
 from readiness.areas.security.probes.caches import Stored
 from readiness.lib.guardian import Undo
+from readiness.lib.retry import judge_time
 
 
 @check(
@@ -110,3 +111,42 @@ def test_cache_invalidation(site: Site, evidence: Evidence, guardian: Undo) -> N
                 f"GET {cached.path} after {' '.join(change.command)}",
                 setting=change.deciding("within_s"),
             )
+
+
+@check(
+    "security.cache-outage",
+    title="Pages are answered in the agreed time while the shared cache is away",
+    failure_title="Without the shared cache, pages fail or take too long",
+    why="""A cache that the service cannot do without is one more database, without replicas and
+    backups. A service that waits for it in each request is down as long as the cache is.""",
+    fix="""Let a failed look-up be a miss, and give connections and answers of the cache a limit far
+below that of the page:
+    redis-py: Redis(socket_connect_timeout=0.1, socket_timeout=0.1), except RedisError: compute it
+    ioredis: {connectTimeout: 100, commandTimeout: 100, maxRetriesPerRequest: 1}
+    Lettuce: commandTimeout 100 ms, DisconnectedBehavior.REJECT_COMMANDS
+After several failures, do not ask for some seconds (a circuit breaker). Then run `away`, look, and
+run `back`:
+    curl -so /dev/null -w '%{http_code} %{time_total}\\n' ORIGIN/PATH""",
+    severity="major",
+    effect="disrupt",
+    each="site",
+    needs="cache_drill",
+    judgements=("answers", "time"),
+)
+def test_cache_outage(site: Site, evidence: Evidence, guardian: Undo) -> None:
+    """The cache is restored in `finally`, and by the guardian if this run is killed."""
+    drill = site.cache_drill
+    assert drill, "`needs` of the check"
+    seen = cache_away.run(site, drill, guardian)
+    source = f"GET {drill.origin}{drill.path}"
+    without = f"without {drill.cache}"
+    none_of(
+        evidence, "answers", f"requests {without} failed", seen.failed, cache_away.REQUESTS, source
+    )
+    if seen.took_ms:
+        slowest = Measurement(
+            f"slowest answer {without}", max(seen.took_ms), "ms", source, samples=len(seen.took_ms)
+        )
+        limit = at_most(drill.max_ms, drill.deciding("max_ms"))
+        with evidence.attempt():
+            judge_time(evidence, "time", slowest, limit, min(seen.took_ms), seen.noise)

@@ -21,6 +21,7 @@ from readiness.areas.monitoring.reference.target import Watch
 from readiness.areas.performance.reference import DECLARED_BY_FAULTS
 from readiness.areas.platforms.reference import platform_server
 from readiness.areas.schema.reference.target import Facts as SchemaFacts
+from readiness.areas.security.reference.cache import Catalog
 from readiness.areas.security.reference.target import Audited, Front
 from readiness.areas.signoff.reference import Signed, make
 from readiness.cli.main import main
@@ -81,6 +82,7 @@ def facts(folder: Path, absent: Collection[str], signed: Signed) -> Facts:
     )  # fmt: skip
     with Guardian() as guardian:
         daemon = Daemon("fleet", lambda port: [str(port)], folder, guardian, port=9)
+        catalog = Catalog("redis-server", folder / "catalog", guardian)
     dashboard = folder / "dashboard.json"
     dashboard.write_bytes(Path(grafana.__file__).with_name("dashboard.json").read_bytes())
     return Facts(
@@ -104,6 +106,8 @@ def facts(folder: Path, absent: Collection[str], signed: Signed) -> Facts:
         metrics_history=None if "timescale" in absent else folder / "metrics.history",
         fleet=None if "fleet" in absent else Fleet(HERE, "1.5.0", daemon, folder / "behaviour"),
         front=None if "edge" in absent else Front(HTTPS, HERE, HTTPS, HERE, folder / "edge"),
+        has_linter="compose-lint" not in absent,
+        catalog=None if "redis" in absent else catalog,
         audited=Audited(folder / "audit.json", folder / "audit.commit", "c41e8ab"),
         released=ReleaseFiles(folder / "release", has_database="backup" not in absent),
         alertmanagers=[] if "alertmanager" in absent else [HERE, "http://127.0.0.1:10"],

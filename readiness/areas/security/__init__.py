@@ -1,11 +1,12 @@
 """Security: what a site shows and allows from outside, and what is known of its dependencies."""
 
+import shlex
 from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
 from readiness.areas.security.config import HEADER_PATTERN, Config, Site
-from readiness.config.base.area import Area, Drills, Look, nothing, of
+from readiness.config.base.area import Area, Drills, Look, of
 from readiness.config.base.discovery import Discover
 
 __all__ = ["AREA"]
@@ -34,6 +35,14 @@ def _discovers() -> Iterator[Discover]:
     yield discovery.site
 
 
+def _commands(config: Config) -> Iterator[str]:
+    for site in config.security.sites.values():
+        drill = site.cache_drill
+        if drill:
+            yield f"{drill.cache} of {site.name} is taken away, and restored. The commands:"
+            yield from map(shlex.join, (drill.away, drill.back))
+
+
 AREA: Final = Area(
     "security",
     config=Config,
@@ -43,6 +52,6 @@ AREA: Final = Area(
     },
     patterns={HEADER_PATTERN: "the name of a header, as X-Cron-Secret"},
     looks=_looks,
-    drills=Drills(identity=_identity, commands=nothing, recover=lambda _: False),
+    drills=Drills(identity=_identity, commands=_commands, recover=lambda _: False),
     discovers=_discovers,
 )

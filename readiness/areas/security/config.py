@@ -120,6 +120,28 @@ class Cached(Named):
     change: Change | None = Field(None, description="how it is changed, and where that is seen")
 
 
+class CacheDrill(Model):
+    """How the cache that all replicas share is taken away, `[security.sites.NAME.cache_drill]`."""
+
+    cache: Text = Field(..., description="what is taken away, in words, as `Redis`")
+    origin: Url = Field(
+        ...,
+        description="address of the service past caches in front of it, as `http://10.0.0.5:8080`",
+    )
+    path: Path_ = Field(..., description="a page that the service keeps in the cache")
+    away: Command = Field(..., description="the command that takes the cache away")
+    back: Command = Field(..., description="the command that restores it")
+    answers: Command = Field(
+        ...,
+        description="a command that succeeds while the cache answers, as"
+        ' `["redis-cli", "-t", "1", "ping"]`',
+    )
+    max_ms: Positive = Field(
+        ..., description="milliseconds; the longest that the page may take without the cache"
+    )
+    within_s: Positive = Field(10, description="seconds until the cache must answer again")
+
+
 class Site(Named):
     """A site as clients reach it, `[security.sites.NAME]`."""
 
@@ -160,6 +182,10 @@ class Site(Named):
     body_limit: BodyLimit | None = Field(None, description="the agreed limit of a body")
     cached: Annotated[dict[Name, Cached], Field(min_length=1)] = Field(
         default={}, description="cached pages, as [security.sites.NAME.cached.NAME]"
+    )
+
+    cache_drill: CacheDrill | None = Field(
+        None, description="how the cache that all replicas share is taken away"
     )
 
     conditions: ClassVar[Mapping[str, str]] = {

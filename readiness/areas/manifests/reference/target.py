@@ -21,7 +21,7 @@ LINTER: Final = "compose-lint"
 """The same."""
 
 
-def manifests(folder: Path) -> str:
+def manifests(folder: Path, *, has_linter: bool) -> str:
     """[manifests], with the folder of the system."""
     place = folder / FOLDER
     return _MANIFESTS.format(
@@ -29,7 +29,7 @@ def manifests(folder: Path) -> str:
         compose=quoted(str(place / "compose.yaml")),
         dockerfiles=quoted(str(place / "Dockerfile")),
         image=quoted(str(place / IMAGE)),
-        linters="" if LINTER in absent() else _LINTERS,
+        linters=_LINTERS if has_linter else "",
     )
 
 
