@@ -35,6 +35,11 @@ def number(value: float, digits: int = _DIGITS) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 check`, `2 checks`."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
 def quantity(value: Value, unit: str, *, digits: int = _DIGITS, share: bool = True) -> str:
     """A value with its unit, such as `104.6 ms`.
 

@@ -12,11 +12,11 @@ from markupsafe import Markup, escape
 
 from readiness.model.course import Course
 from readiness.model.evidence import Outcome
+from readiness.model.figures import counted
 from readiness.model.record import CheckResult, RunRecord
 from readiness.report import charts, course_rows
 from readiness.report.build import Room, build
 from readiness.report.drills import Drill, drills
-from readiness.report.overview import counted
 from readiness.report.richtext import spans
 from readiness.report.trends import PastRun, trends
 from readiness.report.view import HEADINGS, ORDER, SHAPES, Shown, View, by_source, tally

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from readiness.model.evidence import Outcome
+from readiness.model.figures import counted
 from readiness.model.record import RunRecord
 from readiness.report.build import Room, build
 from readiness.report.groups import Member
-from readiness.report.overview import Overview, counted
+from readiness.report.overview import Overview
 from readiness.report.richtext import RichText, Span
 from readiness.report.trends import PastRun, trends
 from readiness.report.view import HEADINGS, ORDER, SHAPES, Figure, Group, Row, View

@@ -125,8 +125,8 @@ def overview(
         profile=line(covered.profile, 40),
         conditions=() if record.verdict is Verdict.READY else tuple(conditions),
         coverage=tuple(_coverage(covered)),
-        excused=f"{counted(covered.excused, 'required check')}"
-        f" by {counted(covered.decisions, 'decision')}"
+        excused=f"{figures.counted(covered.excused, 'required check')}"
+        f" by {figures.counted(covered.decisions, 'decision')}"
         if covered.excused
         else "",
         excused_by=tuple(_dated(record, (Kind.NOT_APPLICABLE,), decisions)),
@@ -155,16 +155,11 @@ def ship(record: RunRecord) -> str:
     unjudged = sum(check.outcome in _UNJUDGED for check in deciding)
     parts = []
     if failed:
-        parts.append(counted(failed, "required failure"))
+        parts.append(figures.counted(failed, "required failure"))
     if unjudged:
-        parts.append(f"{counted(unjudged, 'required check')} could not be judged")
+        parts.append(f"{figures.counted(unjudged, 'required check')} could not be judged")
     begin = "Do not ship" if record.verdict is Verdict.NOT_READY else "Do not ship yet"
     return f"{begin}: {'; '.join(parts) or 'the run is incomplete'}."
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """`1 check`, `2 checks`."""
-    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 def since(changes: Changes | None) -> str:
@@ -173,7 +168,9 @@ def since(changes: Changes | None) -> str:
         return ""
     counts = Counter(map(_kind, changes.items))
     parts = [
-        counted(counts[kind], one, many) for kind, (one, many) in _COUNTED.items() if counts[kind]
+        figures.counted(counts[kind], one, many)
+        for kind, (one, many) in _COUNTED.items()
+        if counts[kind]
     ]
     moved = [item for item in changes.items if item.kind == "figure-moved"]
     parts += [
@@ -220,7 +217,7 @@ def _dated(
             what = ", ".join(line(one.what, 60) for one in mine[:_MOST_CHECKS])
             what += f" and {len(mine) - _MOST_CHECKS} more" if len(mine) > _MOST_CHECKS else ""
         else:
-            what = counted(len(mine), *_KINDS[kind])
+            what = figures.counted(len(mine), *_KINDS[kind])
         yield Link(f"{what} until {_day(expires)} ({line(owner, 60)})", anchors.get(mine[0], ""))
 
 
@@ -251,7 +248,7 @@ def _todo(
 
 
 def _unblocks(step: Step) -> str:
-    own = counted(len(step.checks), "check")
+    own = figures.counted(len(step.checks), "check")
     return f"{own} + {len(step.explained)} that follow" if step.explained else own
 
 

@@ -158,9 +158,9 @@ def _too_broad(
     curl -s PROMETHEUS/api/v1/alerts | jq '.data.alerts[] | select(.state=="firing").labels'
     curl -s ALERTMANAGER/api/v2/alerts | jq '.[].labels'
 Peer down or outside the cluster: start it, and let all peers name each other (port 9094, TCP and
-    UDP): alertmanager --cluster.listen-address=0.0.0.0:9094 --cluster.peer=OTHER:9094
+UDP): alertmanager --cluster.listen-address=0.0.0.0:9094 --cluster.peer=OTHER:9094
 Not listed: `alerting: alertmanagers:` in prometheus.yml must list every peer, not a load balancer;
-    an address that differs from here is mapped in `seen_as` of [alertmanager].
+an address that differs from here is mapped in `seen_as` of [alertmanager].
 Alerts missing: `alert_relabel_configs` in prometheus.yml.
 Alerts refused or queued: journalctl -u prometheus --since -10m | grep -i alertmanager
     curl -s PROMETHEUS/metrics | grep -E 'notifications_(errors|dropped|queue)'""",

@@ -21,6 +21,7 @@ from readiness.fixtures.alerting import Paging, Trips
 from readiness.lib.guardian import Guardian
 from readiness.lib.text import clean
 from readiness.model.errors import NoData
+from readiness.model.figures import counted
 from readiness.model.measurement import Moment
 
 _TRIES: Final = 3
@@ -55,8 +56,8 @@ Incomplete: the template of the integration needs
     {{ .CommonLabels.alertname }} {{ .CommonLabels.severity }}
     {{ range .Alerts }}{{ .Annotations.summary }}{{ end }}
     amtool template render --template.glob='templates/*.tmpl' --template.text='...'
-Duplicates: the same integration twice, routes that `continue`, peers that do not know each other,
-    or a group_interval shorter than --cluster.peer-timeout times the number of the other peers
+Duplicates: the same integration twice, routes that `continue`, peers that do not know each other
+(a group_interval shorter than --cluster.peer-timeout times the number of the other peers)
     amtool config routes test --config.file=alertmanager.yml readiness_probe=x
     curl -s URL/api/v2/status | jq .cluster
 Real receivers not proven: synthetic alerts have a receiver of their own. Let one page be sent:
@@ -64,7 +65,7 @@ Real receivers not proven: synthetic alerts have a receiver of their own. Let on
 Page not arrived: the real receiver's address, key or channel differs from that of synthetic alerts
     curl -s URL/metrics | grep alertmanager_notifications_failed_total
 Not resolved: send_resolved: true in the integration (Slack and email default to false),
-    or resolves = false in [alerting.channels.NAME].""",
+or `resolves = false` in [alerting.channels.NAME].""",
     severity="blocker",
     effect="write",
     each="channel",
@@ -211,7 +212,8 @@ def _judge_end(
         "nothing-left",
         Measurement("alerts left at the peers", trip.held, "count", "GET /api/v2/alerts"),
         equal_to(0),
-        says=f"{trip.held} alerts still fire at the peers after their end",
+        says=f"{counted(trip.held, 'alert still fires', 'alerts still fire')} at the peers after"
+        " the end",
     )
 
 

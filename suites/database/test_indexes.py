@@ -185,7 +185,7 @@ index), then build it again:
 One that `reindex concurrently` left (its name ends in _ccnew or _ccold) would be a duplicate:
     drop index concurrently SCHEMA.INDEX_ccnew;
 A partitioned index, parts of which are missing, as the statement blocks writes meanwhile: build
-    the same index on each partition first, concurrently; it is then attached, not built.
+the same index on each partition first, concurrently; it is then attached, not built.
 An index that is being built does not count: select * from pg_stat_progress_create_index;""",
     judgements=("invalid",),
 )

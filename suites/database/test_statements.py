@@ -15,6 +15,7 @@ from readiness.lib.postgres.session import looking
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.text import worst
 from readiness.model.errors import NoData
+from readiness.model.figures import counted
 from readiness.model.measurement import Limit
 
 _VIEW = "pg_stat_statements"
@@ -69,7 +70,8 @@ def _judge_counting(found: Tracking, evidence: Evidence) -> None:
         Measurement("Statements hidden from the monitoring role", found.hidden, "count", _VIEW),
         equal_to(0),
         "grant pg_monitor to the monitoring role",
-        says=f"{found.hidden} statements are hidden from the monitoring role",
+        says=f"{counted(found.hidden, 'statement is', 'statements are')} hidden from the monitoring"
+        " role",
     )
     measured = Measurement("Statements of other roles", found.readable, "count", _VIEW)
     says = "No statement of another role has been counted yet"

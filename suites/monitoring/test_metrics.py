@@ -115,7 +115,7 @@ def _first(found: tuple[str, ...]) -> str:
     curl -so /dev/null URL/PATH
     curl -s URL/metrics | grep COUNTER
 Too few: several worker processes without a shared registry (Python: set PROMETHEUS_MULTIPROC_DIR
-    and use MultiProcessCollector), or `url` is a load balancer: use the address of one instance.
+and use MultiProcessCollector), or `url` is a load balancer: use the address of one instance.
 Too many: the middleware is installed twice, or another client requests that path.
 Errors not counted: count in `finally`, or outside of the handler that turns errors into answers.
 Successes counted as errors: count by the status that was sent, or select it in `error_counter`.

@@ -11,6 +11,7 @@ from readiness.areas.schema.probes.tenants import Reach, Sight, reaches, sights,
 from readiness.lib.postgres import connect
 from readiness.lib.text import listed
 from readiness.model.errors import NoData
+from readiness.model.figures import counted
 
 
 @check(
@@ -158,8 +159,13 @@ def test_application_role(database: Database, evidence: Evidence) -> None:
         ),
         equal_to(0),
         listed(astray),
-        says=f"{role} may run {len(astray)} SECURITY DEFINER functions that look up names in its"
-        " own search_path",
+        says=f"{role} may run "
+        + counted(
+            len(astray),
+            "SECURITY DEFINER function that looks",
+            "SECURITY DEFINER functions that look",
+        )
+        + " up names in its own search_path",
     )
 
 
@@ -182,7 +188,8 @@ def _judge_guards(schema: DatabaseSchema, found: Mapping[str, Guard], evidence: 
             ),
             equal_to(0, schema.deciding("row_security")),
             listed(wrong, between="; "),
-            says=f"{len(wrong)} tables are not protected by row level security",
+            says=f"{counted(len(wrong), 'table is', 'tables are')} not protected by row level"
+            " security",
         )
     off = sorted(name for name, guard in found.items() if guard.policies and not guard.enabled)
     evidence.judge(
@@ -190,7 +197,8 @@ def _judge_guards(schema: DatabaseSchema, found: Mapping[str, Guard], evidence: 
         Measurement("tables whose policies are off", len(off), "count", "pg_class, pg_policy"),
         equal_to(0),
         listed(off),
-        says=f"{len(off)} tables have policies, but row level security is off",
+        says=f"{counted(len(off), 'table has', 'tables have')} policies, but row level security is"
+        " off",
     )
 
 
@@ -302,15 +310,16 @@ def _judge_bypasses(database: Database, schema: DatabaseSchema, evidence: Eviden
         ),
         equal_to(0),
         listed(map(str, leaks), between="; "),
-        says=f"Every tenant sees the rows of all others through {len(leaks)} views, partitions or"
-        " functions",
+        says="Every tenant sees the rows of all others through "
+        + counted(len(leaks), "view, partition or function", "views, partitions or functions"),
     )
     evidence.judge(
         "bypassed",
         Measurement("functions of any tenant's rows", len(chosen), "count", "pg_proc"),
         equal_to(0),
         f"{listed(map(str, chosen), between='; ')}. Filter by tenant in it, or list it in `shared`",
-        says=f"{len(chosen)} functions give or write rows of whichever tenant their caller names",
+        says=f"{counted(len(chosen), 'function gives or writes', 'functions give or write')} rows"
+        " of whichever tenant the caller names",
         warn_only=True,
     )
 
@@ -334,7 +343,8 @@ def _judge_forgotten(database: Database, schema: DatabaseSchema, evidence: Evide
         ),
         equal_to(0),
         listed(open_to_all),
-        says=f"{len(open_to_all)} tables with the tenant's column have no row level security",
+        says=f"{counted(len(open_to_all), 'table')} with the tenant's column, but without row level"
+        " security",
     )
 
 

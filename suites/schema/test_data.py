@@ -18,6 +18,7 @@ from readiness.areas.schema.probes.rows import age_of_newest, rows_up_to
 from readiness.lib.postgres import Connection, connect
 from readiness.lib.postgres.fingerprint import Fingerprint, kind_of
 from readiness.lib.text import listed
+from readiness.model.figures import counted
 from readiness.model.suggest import did_you_mean
 
 _SOURCE = "pg_catalog, as `readiness schema save` reads it"
@@ -115,7 +116,8 @@ def _judge_manifest(
         ),
         equal_to(0),
         listed(map(str, changes), most=8, between="; "),
-        says=f"{len(changes)} objects differ from the schema saved on {saved:%Y-%m-%d}",
+        says=f"{counted(len(changes), 'object differs', 'objects differ')} from the schema saved on"
+        f" {saved:%Y-%m-%d}",
     )
 
 
@@ -202,14 +204,14 @@ def _judge_rules(connection: Connection, evidence: Evidence) -> None:
         Measurement("constraints not validated", len(open_), "count", "pg_constraint"),
         equal_to(0),
         listed(map(str, open_), between="; "),
-        says=f"{len(open_)} constraints are not validated",
+        says=f"{counted(len(open_), 'constraint is', 'constraints are')} not validated",
     )
     evidence.judge(
         "triggers-off",
         Measurement("triggers switched off", len(off), "count", "pg_trigger"),
         equal_to(0),
         listed(map(str, off), between="; "),
-        says=f"{len(off)} triggers are switched off",
+        says=f"{counted(len(off), 'trigger is', 'triggers are')} switched off",
     )
 
 
@@ -236,7 +238,9 @@ def _judge_sequences(connection: Connection, evidence: Evidence) -> None:
         ),
         equal_to(0),
         listed(map(str, behind), between="; "),
-        says=f"{len(behind)} sequences are behind their columns",
+        says=counted(
+            len(behind), "sequence is behind its column", "sequences are behind their columns"
+        ),
     )
     if found.unread:
         raise found.unread
@@ -270,6 +274,9 @@ def _judge_orphans(database: Database, limits: DatabaseSchema, evidence: Evidenc
             "foreign keys with orphans", len(broken), "count", "anti-joins", samples=len(found)
         ),
         equal_to(0),
-        listed((f"{one.key}: {one.rows} rows without a parent" for one in broken), between="; "),
-        says=f"{len(broken)} foreign keys have orphaned rows",
+        listed(
+            (f"{one.key}: {counted(one.rows, 'row')} without a parent" for one in broken),
+            between="; ",
+        ),
+        says=f"{counted(len(broken), 'foreign key has', 'foreign keys have')} orphaned rows",
     )

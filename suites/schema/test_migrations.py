@@ -30,6 +30,7 @@ from readiness.lib.postgres import connect
 from readiness.lib.postgres.fingerprint import ROLES, Change, differences, fingerprint
 from readiness.lib.text import listed
 from readiness.model.errors import CouldNotMeasure, NoData
+from readiness.model.figures import counted
 
 ScratchBeside = Callable[[Database], AbstractContextManager[Scratch]]
 # Extensions come with the server; schema.fingerprint judges them.
@@ -109,7 +110,8 @@ def test_migrations_drift(
         ),
         equal_to(0),
         listed(map(str, changes), between="; "),
-        says=f"{len(changes)} objects differ from the schema that the migrations create",
+        says=f"{counted(len(changes), 'object differs', 'objects differ')} from the schema that the"
+        " migrations create",
     )
 
 
@@ -281,7 +283,8 @@ def _judge_wait(one: Blocking, settings: Migrations, evidence: Evidence) -> None
             Measurement(f"objects left by {one.version}", len(one.left), "count", "scratch server"),
             equal_to(0),
             listed(map(str, one.left), between="; "),
-            says=f"Migration {one.version} gave up and left {len(one.left)} objects behind",
+            says=f"Migration {one.version} gave up and left "
+            f"{counted(len(one.left), 'object')} behind",
         )
 
 

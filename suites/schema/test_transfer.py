@@ -16,6 +16,7 @@ from readiness.areas.schema.probes.transfers import (
 from readiness.lib.text import listed
 from readiness.model.errors import NoData
 from readiness.model.evidence import NotApplicable
+from readiness.model.figures import counted
 
 _MOVED = ("copied", "verified", "switched")
 _WRITTEN_TWICE = ("copied", "verified")
@@ -128,7 +129,7 @@ def _pairs(
             Measurement("tables moved out of order", len(wrong), "count", transfer.states),
             equal_to(0),
             listed(wrong, between="; "),
-            says=f"{len(wrong)} tables are moved out of order",
+            says=f"{counted(len(wrong), 'table is', 'tables are')} moved out of order",
         )
     evidence.record(
         Measurement("tables compared", len(found), "count", transfer.states, len(all_states))

@@ -282,7 +282,7 @@ def test_drift_is_named_by_object(dsn: Dsn, run: Run, plain: Path, spare: Dsn) -
     run("create schema own; alter table schema_migrations set schema own")
     settings = {"ignore": ["* public.by_hand"], "table": "own.schema_migrations"}
     found = on_scratch(check, sql(dsn, plain, **settings), spare)
-    assert "1 objects differ from the schema that the migrations create" in found
+    assert "1 object differs from the schema that the migrations create" in found
     assert ": index a_t on public.a is missing" in found
 
 
@@ -416,7 +416,7 @@ def test_accepted_irreversible_migration_is_not_tried(dsn: Dsn, plain: Path, spa
         (
             """create table b (i int); set lock_timeout = '100ms';
             drop index concurrently if exists x; alter table a add v int;""",
-            "Migration 02 gave up and left 1 objects behind: table public.b was not expected",
+            "Migration 02 gave up and left 1 object behind: table public.b was not expected",
         ),
     ],
 )

@@ -131,7 +131,7 @@ def test_schema_is_compared_with_its_manifest(schema: Dsn, run: Run, tmp_path: P
     assert missed(check, schema, manifest=str(path)) == ""
     run("alter table s.child add column more text; create table s.log_1 (i integer)")
     found = missed(check, schema, manifest=str(path), ignore=["* s.log_*"])
-    assert "1 objects differ from the schema saved on " in found
+    assert "1 object differs from the schema saved on " in found
     assert ": column more on s.child was not expected" in found
 
 
@@ -169,7 +169,7 @@ def test_extensions_must_have_their_version(schema: Dsn) -> None:
         (
             "alter table s.notes disable row level security",
             "s.notes",
-            "1 tables have policies, but row",
+            "1 table has policies, but row",
         ),
         ("drop policy own on s.notes", "s.notes", "s.notes has no policy"),
     ],
@@ -346,7 +346,10 @@ _FUNCTION = """create function s.notes_of() returns {} language sql security def
         (_VIEW.format("id, t", ""), "s.all_notes reads s.notes as "),
         (_VIEW.format("*", f"where {_OWN}"), ""),
         (_VIEW.format("id, t", f"where {_OWN}"), ""),
-        (_VIEW.format("*", "where tenant <> ''"), "sees the rows of all others through 1 views"),
+        (
+            _VIEW.format("*", "where tenant <> ''"),
+            "sees the rows of all others through 1 view, partition or function",
+        ),
         # Sums may be meant for all; nobody may read it; or it was declared.
         (_VIEW.format("count(*)", ""), ""),
         (_VIEW.format("id", "").replace("to public", "to pg_monitor"), ""),
@@ -385,7 +388,7 @@ _FUNCTION = """create function s.notes_of() returns {} language sql security def
             "s.notes_of() reads s.notes as ",
         ),
         (_FUNCTION.format("jsonb", "to_jsonb(count(*)) from notes"), ""),
-        (_LATER, "1 tables with the tenant's column have no row level security"),
+        (_LATER, "1 table with the tenant's column, but without row level security"),
         (_LATER.replace("s.later", "s.declared"), ""),
         (_LATER.replace("tenant text", "tenant int"), ""),
         (_LATER.replace("to public", "to pg_monitor"), ""),
@@ -471,7 +474,7 @@ def test_without_a_way_to_become_a_tenant_nothing_is_judged(schema: Dsn, check: 
         (_FUNCTION.format("boolean", "true"), ""),
         (
             _FUNCTION.format("boolean", "true").replace("set search_path = s", ""),
-            "may run 1 SECURITY DEFINER functions that look up names in its own search_path",
+            "may run 1 SECURITY DEFINER function that looks up names in its own search_path",
         ),
         (
             _FUNCTION.format("boolean", "true").replace("security definer set search_path = s", ""),
@@ -565,7 +568,7 @@ _ORPHAN = """set session_replication_role = replica; insert into s.child values 
 def test_orphans_are_found_though_the_constraint_is_valid(schema: Dsn, run: Run) -> None:
     run(_ORPHAN)
     found = missed("test_data.test_integrity", schema)
-    assert "child_parent_fkey of s.child: 1 rows without a parent" in found
+    assert "child_parent_fkey of s.child: 1 row without a parent" in found
 
 
 @pytest.mark.parametrize("change", ["analyze s.child", "select 1"])
@@ -590,7 +593,7 @@ def test_unreadable_tables_and_sequences_are_errors(schema: Dsn, role: Dsn, run:
     assert "grant select on s.child, s.parent" in keys.remedy
     run("grant usage on schema s to public; alter table s.child disable trigger all")
     evidence = judged(check, role)
-    with pytest.raises(CheckFailed, match=r"1 triggers are switched off.*not measured: "):
+    with pytest.raises(CheckFailed, match=r"1 trigger is switched off.*not measured: "):
         evidence.conclude()
 
 
@@ -731,7 +734,7 @@ def test_hidden_rows_of_one_table_blind_nothing_else(schema: Dsn, role: Dsn, run
         grant select on all sequences in schema s to public""")
     evidence = judged("test_data.test_integrity", role)
     assert "s.new.i has 1, the next value is 1" in misses(evidence)
-    assert "child_parent_fkey of s.child: 1 rows without a parent" in misses(evidence)
+    assert "child_parent_fkey of s.child: 1 row without a parent" in misses(evidence)
     sequences, keys = evidence.lost
     assert "the sequences of s.notes.id, s.own.i cannot be compared" in sequences.message
     assert "the foreign keys own_parent_fkey of s.own cannot be compared" in keys.message

@@ -229,7 +229,7 @@ def test_table_by_table_only_what_was_copied_is_compared(tables: Dsn, run: Run) 
     assert judged("complete", _by_table(tables)) == ""
     run("update s.moves set state = 'copied'")
     found = judged("complete", _by_table(tables))
-    assert "1 tables are moved out of order: s.other is copied, but s.old before it is not" in found
+    assert "1 table is moved out of order: s.other is copied, but s.old before it is not" in found
     assert "Rows of s.other are missing in s.newer (1)" in found
 
 
