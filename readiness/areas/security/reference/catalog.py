@@ -19,7 +19,7 @@ BEHAVIOUR = "behaviour.json"
 _SOCKET = "redis.sock"
 _PID = "redis.pid"
 _START_S = 10.0
-_PATIENCE_S = 0.1
+_PATIENCE_S = 0.05
 
 
 def ask(folder: Path, *words: bytes, patience_s: float) -> bytes:
