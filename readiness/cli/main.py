@@ -56,6 +56,7 @@ class _Group(click.Group):
         from readiness.model.errors import ReadinessError
 
         try:
+            _need_a_folder()
             return super().invoke(ctx)
         except ReadinessError as error:
             from readiness.cli.terminal import told
@@ -63,6 +64,18 @@ class _Group(click.Group):
             for row in told(error):
                 click.echo(row, err=True)
             ctx.exit(2)
+
+
+def _need_a_folder() -> None:
+    """Relative paths are looked for in the current folder, which may be gone."""
+    from readiness.model.errors import UsageError
+
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise UsageError(
+            "the current folder was deleted", where=".", remedy="cd into one that exists"
+        ) from None
 
 
 def _of_an_area(name: str) -> click.Command | None:

@@ -86,6 +86,12 @@ def test_a_mistake_with_a_file(name: str, folder: Path) -> None:
     compare(name, WITH_FILE[name])
 
 
+def test_a_folder_that_was_deleted(folder: Path) -> None:
+    folder.rmdir()
+    compare("deleted-folder", ["doctor"])
+    folder.mkdir()
+
+
 def test_a_file_that_is_empty_judges_nothing(folder: Path) -> None:
     (folder / "readiness.toml").write_text("")
     compare("empty-file", ["run", "--config", "readiness.toml"])
