@@ -19,7 +19,7 @@ from readiness.servers.postgres import PrivatePostgres, PrivateStandby
 from readiness.servers.processes import free_port
 from tests.support.advice import advised
 from tests.support.database_health import database, errors, execute, failures, warnings
-from tests.support.processes import eventually, needed
+from tests.support.processes import eventually, needed, reachable
 from tests.support.servers import Run
 
 pytestmark = pytest.mark.contract
@@ -257,24 +257,23 @@ def pooler(server: PrivatePostgres, tmp_path: Path) -> Iterator[str]:
     """The address of a PgBouncer with one connection to the server, without its database."""
     program = needed(programs.PGBOUNCER)
     port = free_port()
-    ini = tmp_path / "pgbouncer.ini"
-    ini.write_text(
-        f"[databases]\nshop = host=127.0.0.1 port={server.port} dbname=postgres user=postgres"
-        f" password={server.password} pool_size=1\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
-        f"listen_port = {port}\nunix_socket_dir =\nauth_type = any\nadmin_users = any\n"
-    )
     account = server_account()
-    for place in (ini, *ini.parents):
-        if place.is_relative_to("/tmp") and place != Path("/tmp"):
-            place.chmod(place.stat().st_mode | 0o055)
-    process = subprocess.Popen([program, "-q", ini], cwd="/", **account.popen)
-    try:
-        base = f"postgresql://any@127.0.0.1:{port}/"
-        assert eventually(lambda: _connects(f"{base}pgbouncer"))
-        yield base
-    finally:
-        process.terminate()
-        process.wait(10)
+    with reachable(tmp_path, account) as folder:
+        ini = folder / "pgbouncer.ini"
+        ini.write_text(
+            f"[databases]\nshop = host=127.0.0.1 port={server.port} dbname=postgres user=postgres"
+            f" password={server.password} pool_size=1\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+            f"listen_port = {port}\nunix_socket_dir =\nauth_type = any\nadmin_users = any\n"
+        )
+        ini.chmod(0o644)
+        process = subprocess.Popen([program, "-q", ini], cwd="/", **account.popen)
+        try:
+            base = f"postgresql://any@127.0.0.1:{port}/"
+            assert eventually(lambda: _connects(f"{base}pgbouncer"))
+            yield base
+        finally:
+            process.terminate()
+            process.wait(10)
 
 
 def _connects(dsn: str) -> bool:
