@@ -169,8 +169,9 @@ allow = ["observe", "write", "load", "disrupt"]
 # Every check, not only those that no system may lack.
 profile = "full"
 # The fleet has its own database and balancer, and does not depend on Prometheus. Monitoring is not
-# listed: its drill closes the database in which drills of a deployment take their lock.
-independent = [["alerting", "database"], ["deployment", "scaling"]]
+# listed: its drill closes the database in which drills of a deployment take their lock. The site
+# has a cache and a limit of its own.
+independent = [["alerting", "database"], ["deployment", "scaling"], ["security"]]
 """
 
 _NOT_APPLICABLE: Final = """
