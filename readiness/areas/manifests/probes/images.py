@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, Final, Self, TypeVar
+from typing import IO, Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
@@ -223,13 +223,11 @@ class _Folder:
 class _Entry(tarfile.TarInfo):
     """A header whose long names are limited: tarfile reads them into memory."""
 
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        """As of `TarInfo`."""
-        found = super().frombuf(buf, encoding, errors)
-        if found.size > _LONGEST_NAME and found.type in _NAMES:
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        """As of `TarInfo`, which says that it can be overridden; `frombuf` is not always called."""
+        if self.size > _LONGEST_NAME and self.type in _NAMES:
             raise NoData("the archive has a header that is longer than any name", remedy=_SAVE)
-        return found
+        return super()._proc_member(archive)  # type: ignore[misc,no-any-return]
 
 
 class _Archive:
