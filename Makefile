@@ -23,7 +23,7 @@ help:
 	@echo "make test-examples  run the example that can be run without containers"
 	@echo "make prove   apply every fault and see that exactly its checks fail"
 	@echo "make prove-quick  one fault per judgement: half an hour"
-	@echo "make prove-sample one fault per check: ten minutes"
+	@echo "make prove-sample one fault per check: a quarter of an hour"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   benchmarks, as ratios"
 	@echo "make lock    renew the lock files"

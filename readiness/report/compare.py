@@ -80,7 +80,7 @@ class Comparison:
             if record.run.selection.partial or record.run.interrupted:
                 yield f"The {which} run was partial: what it did not judge says nothing."
         if self.old.verdict is not Verdict.READY:
-            yield f"The earlier run was {self.old.verdict}: it is no baseline of a READY release."
+            yield f"The earlier run was {self.old.verdict}: it is not a READY baseline."
 
     @property
     def groups(self) -> tuple[ChangeGroup, ...]:

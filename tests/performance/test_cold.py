@@ -133,7 +133,7 @@ def test_a_wrong_command(
 def test_what_runs_already_is_not_cold(tmp_path: Path) -> None:
     with SmallServer({"/a": Reply("{}")}) as server:
         running = cold(tmp_path, url=server.url)
-        with pytest.raises(CouldNotMeasure, match="that is no cold start"):
+        with pytest.raises(CouldNotMeasure, match="that is not a cold start"):
             started(running, SERVICE, Undo())
         assert not server.requests
 

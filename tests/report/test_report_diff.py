@@ -81,7 +81,7 @@ def test_the_text_names_each_check_under_its_kind() -> None:
         "  UTC\n"
         "Now   NOT READY: orders 2026.11.3 · staging, run run-1 of 2026-11-21 14:03:07\n"
         "  UTC\n"
-        "!! The earlier run was INCOMPLETE: it is no baseline of a READY release.\n"
+        "!! The earlier run was INCOMPLETE: it is not a READY baseline.\n"
         "\n"
         "Newly failing (1)\n"
         "  performance.query-latency[orders-db]: pass → fail\n"
@@ -104,7 +104,7 @@ def test_runs_that_do_not_compare_are_named() -> None:
 def test_markdown_and_page_say_the_same(form: Callable[[Comparison], str]) -> None:
     shown = html.unescape(form(Comparison.of(_record("pass", 100), _record("fail", 200, days=1))))
     for text in ("Newly failing (1)", "Changed limits (1)", "p95 latency ≤ 100 ms → ≤ 200 ms",
-                 "NOT READY", "INCOMPLETE: it is no baseline"):  # fmt: skip
+                 "NOT READY", "INCOMPLETE: it is not a READY baseline"):  # fmt: skip
         assert text in shown
     same = form(Comparison.of(_record("pass"), _record("pass", days=1)))
     assert "Nothing changed." in same

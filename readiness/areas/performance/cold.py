@@ -74,7 +74,7 @@ def started(cold: ColdStart, service: Service, undo: Undo) -> Begun:
     """
     if _listens(cold.url):
         raise CouldNotMeasure(
-            "something listens before it is started: that is no cold start",
+            "something listens before it is started: that is not a cold start",
             where=cold.url,
             remedy=f"end it: {shlex.join(cold.stop)}",
         )
