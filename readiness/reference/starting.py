@@ -19,14 +19,14 @@ from readiness.areas.backup.reference.backups import (
     programs_for,
 )
 from readiness.areas.backup.reference.wal_archive import WalArchive
-from readiness.areas.configuration.reference import levers as configuration
+from readiness.areas.configuration.reference import target as configuration
 from readiness.areas.database.reference import past
 from readiness.areas.database.reference.parts import Pooler, start_pooler, start_standby
 from readiness.areas.database.reference.timescale import PART as TIMESCALE
 from readiness.areas.database.reference.timescale import Metrics, start_metrics
 from readiness.areas.deployment.reference import levers
-from readiness.areas.manifests.reference import target as manifests
-from readiness.areas.scaling.reference.target import copy_manifests
+from readiness.areas.manifests import reference as manifests
+from readiness.areas.scaling.reference import copy_manifests
 from readiness.areas.security.reference.cache import PART as CACHE
 from readiness.areas.security.reference.cache import Catalog, start_catalog
 from readiness.areas.security.reference.edge import PART as EDGE

@@ -20,7 +20,7 @@ from readiness.areas.monitoring.reference import error_tracker, grafana
 from readiness.areas.monitoring.reference.target import Watch
 from readiness.areas.performance.reference import DECLARED_BY_FAULTS
 from readiness.areas.platforms.reference import platform_server
-from readiness.areas.schema.reference.target import Facts as SchemaFacts
+from readiness.areas.schema.reference import Facts as SchemaFacts
 from readiness.areas.security.reference.cache import Catalog
 from readiness.areas.security.reference.target import Audited, Front
 from readiness.areas.signoff.reference import Signed, make

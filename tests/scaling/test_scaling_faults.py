@@ -13,7 +13,7 @@ import pytest
 from readiness.areas.scaling.config import Scaling
 from readiness.areas.scaling.kubernetes.view import view
 from readiness.areas.scaling.probes.sides import Sides, sides
-from readiness.areas.scaling.reference.target import ScalingLevers, copy_manifests
+from readiness.areas.scaling.reference import ScalingLevers, copy_manifests
 from readiness.lib.kubernetes.inventory import Inventory
 from readiness.model.check import ATTRIBUTE
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted

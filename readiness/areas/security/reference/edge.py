@@ -156,10 +156,6 @@ class EdgeLevers:
             ("location = /metrics {", f"{location}\n        location = /metrics {{")
         )
 
-    def stop_edge(self) -> Lever:
-        """Stop the edge: connections are refused."""
-        return self._its_edge().daemon.stopped()
-
     @contextlib.contextmanager
     def _changed(self, edge: Edge) -> Iterator[None]:
         """Stopped at the beginning, to be started by the block; as before at the end."""
