@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from readiness import reference
 from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.backup.reference.wal_archive import WalArchive
 from readiness.areas.configuration.reference import ci_server
@@ -30,7 +31,6 @@ from readiness.config.models import Config
 from readiness.config.subjects import subjects
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReferenceSystemError
-from readiness.reference import extra
 from readiness.reference.parts import PARTS, Part, absent_here, coverage, no_copier, not_applicable
 from readiness.reference.target import Facts, readiness_toml
 from readiness.run import catalogue
@@ -279,15 +279,17 @@ def test_schema_is_copied_by_programs_not_older_than_the_server() -> None:
 
 
 def test_all_packages_of_the_extra_are_installed() -> None:
-    extra.require()
+    reference.require()
 
 
 def test_missing_package_is_named_with_the_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(extra, "find_spec", lambda name: None if name == "uvicorn" else object())
+    monkeypatch.setattr(
+        reference, "find_spec", lambda name: None if name == "uvicorn" else object()
+    )
     with pytest.raises(ReferenceSystemError) as told:
-        extra.require()
+        reference.require()
     assert "not installed: uvicorn" in told.value.sentence
     assert "py3-none-any.whl[reference]'" in str(told.value)
 
@@ -296,7 +298,7 @@ def test_missing_package_is_named_with_the_command(
 def test_command_without_the_extra_ends_without_traceback(
     command: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extra, "find_spec", lambda _: None)
+    monkeypatch.setattr(reference, "find_spec", lambda _: None)
     ended = CliRunner().invoke(main, command)
     assert ended.exit_code == 2
     assert ".whl[reference]" in ended.output

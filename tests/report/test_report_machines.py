@@ -12,8 +12,9 @@ from markdown_it import MarkdownIt
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 
+from readiness.cli import docs
 from readiness.model.record import CauseNote, RunRecord
-from readiness.report import ctrf, openmetrics, pull_request, record_schema
+from readiness.report import ctrf, openmetrics, pull_request
 from tests.support.records import make_check, make_many, make_record, sample, small_record
 
 ROOT = Path(__file__).parents[2]
@@ -174,7 +175,7 @@ def test_a_ready_run_makes_a_short_comment() -> None:
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_a_record_is_valid_by_the_published_schema(name: str) -> None:
-    schema = json.loads((ROOT / "docs" / record_schema.NAME).read_text())
+    schema = json.loads((ROOT / "docs" / docs.NAME).read_text())
     known = jsonschema.validators.validator_for(schema)
     known.check_schema(schema)
     checker = known(schema, format_checker=known.FORMAT_CHECKER)
@@ -182,7 +183,7 @@ def test_a_record_is_valid_by_the_published_schema(name: str) -> None:
 
 
 def test_a_record_of_a_real_run_is_valid_by_the_published_schema() -> None:
-    schema = json.loads((ROOT / "docs" / record_schema.NAME).read_text())
+    schema = json.loads((ROOT / "docs" / docs.NAME).read_text())
     record = json.loads((ROOT / "reports" / "sample" / "readiness.json").read_text())
     jsonschema.validate(record, schema)
 
@@ -192,12 +193,12 @@ def test_what_is_not_a_record_is_not_valid(key: str) -> None:
     record = json.loads(small_record().to_json())
     del record[key]
     with pytest.raises(jsonschema.ValidationError, match=key):
-        jsonschema.validate(record, record_schema.json_schema())
+        jsonschema.validate(record, docs.json_schema())
     wrong = json.loads(small_record().to_json()) | {"verdict": "MAYBE"}
     with pytest.raises(jsonschema.ValidationError, match="MAYBE"):
-        jsonschema.validate(wrong, record_schema.json_schema())
+        jsonschema.validate(wrong, docs.json_schema())
 
 
 def test_the_published_schema_is_that_of_the_model() -> None:
-    published = (ROOT / "docs" / record_schema.NAME).read_text()
-    assert published == record_schema.render(), "make docs"
+    published = (ROOT / "docs" / docs.NAME).read_text()
+    assert published == docs.render(), "make docs"

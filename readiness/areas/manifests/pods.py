@@ -6,7 +6,8 @@ from typing import Final
 
 from readiness.areas.manifests.workloads import Side, Workload
 from readiness.lib.kubernetes import pods
-from readiness.lib.kubernetes.objects import ConfigMap, Container, LimitRange, Security
+from readiness.lib.kubernetes.objects import AwayFrom, ConfigMap, Container, LimitRange, Security
+from readiness.lib.kubernetes.parts import selects
 from readiness.lib.kubernetes.resources import lacking
 from readiness.lib.plain_secrets import in_arguments, in_text, in_variables
 
@@ -179,4 +180,48 @@ def without(side: Side, resource: str, *, limit: bool = False) -> list[str]:
         for one in side.workloads
         if not one.is_covered
         for name in lacking(one.pod, side.near(LimitRange, one.namespace), resource, limit=limit)
+    ]
+
+
+NODE: Final = "kubernetes.io/hostname"
+ZONE: Final = "topology.kubernetes.io/zone"
+
+
+def _rules(workload: Workload) -> Iterator[tuple[str, AwayFrom]]:
+    """Its rules that keep pods apart: spread constraints, and anti-affinity."""
+    for spread in workload.pod.topology_spread_constraints:
+        yield "topologySpreadConstraints", spread
+    affinity = workload.pod.affinity
+    apart = affinity.pod_anti_affinity if affinity else None
+    for term in apart.required if apart else []:
+        yield "podAntiAffinity", term
+    for preferred in apart.preferred if apart else []:
+        yield "podAntiAffinity", preferred.pod_affinity_term
+
+
+def replicated(workloads: Iterable[Workload]) -> list[Workload]:
+    """The workloads with two replicas or more, which are to be kept apart."""
+    return [one for one in workloads if one.replicas > 1 and one.source and not one.on_each_node]
+
+
+def together(workloads: Iterable[Workload], keys: Iterable[str]) -> list[str]:
+    """Workloads without a rule of one of these topologies that concerns their pods."""
+    wanted = set(keys)
+    return [
+        str(one)
+        for one in workloads
+        if not any(
+            rule.topology_key in wanted and selects(rule.label_selector, one.labels)
+            for _, rule in _rules(one)
+        )
+    ]
+
+
+def without_effect(workloads: Iterable[Workload]) -> list[str]:
+    """Spread constraints that do not count the workload's own pods."""
+    return [
+        f"{one}: {name} of {rule.topology_key}"
+        for one in workloads
+        for name, rule in _rules(one)
+        if name == "topologySpreadConstraints" and not selects(rule.label_selector, one.labels)
     ]
