@@ -48,12 +48,17 @@ def missed(folder: Path) -> dict[str, set[str]]:
     return {f"{check}[manifests]": keys for check, keys in found.misses.items()}
 
 
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_healthy_files_pass_all_checks(folder: Path) -> None:
     assert missed(folder) == {}
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_makes_exactly_its_judgements_miss(fault: Fault, folder: Path) -> None:
+    before = contents(folder)
     with fault.apply(cast("ReferenceSystem", System(folder))):
         assert missed(folder) == {check: set(keys) for check, keys in fault.misses.items()}
-    assert missed(folder) == {}
+    assert contents(folder) == before
