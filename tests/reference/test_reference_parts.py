@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from datetime import date
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 
@@ -72,6 +73,13 @@ ENVIRON = {
 Lacking = Callable[..., tuple[Config, dict[str, str]]]
 
 
+@cache
+def idle() -> Guardian:
+    """Nothing is started that it would have to end."""
+    with Guardian() as guardian:
+        return guardian
+
+
 def facts(folder: Path, absent: Collection[str], signed: Signed) -> Facts:
     """A system that never ran, as it would be told of without some of its parts."""
     watched = "prometheus" not in absent
@@ -80,9 +88,8 @@ def facts(folder: Path, absent: Collection[str], signed: Signed) -> Facts:
         folder / "backups", folder / "layers", folder / "offsite", folder / "vault",
         has_amcheck="pg_amcheck" not in absent, archive=archive,
     )  # fmt: skip
-    with Guardian() as guardian:
-        daemon = Daemon("fleet", lambda port: [str(port)], folder, guardian, port=9)
-        catalog = Catalog("redis-server", folder / "catalog", guardian)
+    daemon = Daemon("fleet", lambda port: [str(port)], folder, idle(), port=9)
+    catalog = Catalog("redis-server", folder / "catalog", idle())
     dashboard = folder / "dashboard.json"
     dashboard.write_bytes(Path(grafana.__file__).with_name("dashboard.json").read_bytes())
     return Facts(
