@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from readiness import __version__
-from readiness.cli.output import format_option
+from readiness.cli.terminal import format_option
 from readiness.lib.options import config_option
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Examines saved files: the newest, its age, its checksum."""
+"""Saved files: those that patterns match, the newest, its age, its checksum."""
 
 import glob
 import hashlib

@@ -19,7 +19,7 @@ from readiness.areas.configuration.reference.target import ConfigurationLevers
 from readiness.areas.database.reference.health_levers import HealthLevers
 from readiness.areas.database.reference.statistics_levers import StatisticsLevers
 from readiness.areas.database.reference.timescale import TimescaleLevers
-from readiness.areas.deployment.reference.levers import FleetLevers, ReleaseLevers
+from readiness.areas.deployment.reference.target import FleetLevers, ReleaseLevers
 from readiness.areas.manifests import reference as manifests
 from readiness.areas.manifests.reference import ManifestLevers
 from readiness.areas.monitoring.reference.levers import MonitoringLevers

@@ -13,7 +13,7 @@ from readiness.areas.configuration.reference.target import Configured
 from readiness.areas.database.reference.parts import DatabaseParts
 from readiness.areas.database.reference.target import Around
 from readiness.areas.database.reference.timescale import Metrics
-from readiness.areas.deployment.reference.levers import ReleaseFiles
+from readiness.areas.deployment.reference.target import ReleaseFiles
 from readiness.areas.manifests.reference import LINTER
 from readiness.areas.monitoring.reference import error_tracker
 from readiness.areas.monitoring.reference import target as target_monitoring

@@ -11,8 +11,7 @@ from readiness.areas.alerting.reference.target import alerting, own_engine, rule
 from readiness.areas.backup.reference.backups import Backups, backup
 from readiness.areas.configuration.reference.target import Configured, configuration
 from readiness.areas.database.reference.target import Around, database, timescale
-from readiness.areas.deployment.reference.levers import ReleaseFiles
-from readiness.areas.deployment.reference.target import alone, before, deployment
+from readiness.areas.deployment.reference.target import ReleaseFiles, alone, before, deployment
 from readiness.areas.manifests.reference import manifests
 from readiness.areas.monitoring.reference.target import Watch, monitoring
 from readiness.areas.platforms.reference.target import platforms

@@ -6,7 +6,7 @@ from readiness import Evidence, Measurement, at_least, check
 from readiness.areas.manifests import health, pods
 from readiness.areas.manifests.config import Manifests
 from readiness.areas.manifests.judging import judge_missing, judge_none, named
-from readiness.areas.manifests.valid import custom, judged, refused, unknown, unserved
+from readiness.areas.manifests.pods import custom, judged, refused, unknown, unserved
 from readiness.areas.manifests.workloads import Side
 from readiness.lib.kubernetes.definitions import newest, of_release
 from readiness.lib.kubernetes.resources import CPU, MEMORY

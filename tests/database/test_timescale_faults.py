@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from readiness.areas.database.reference import past
+from readiness.areas.database.reference import parts
 from readiness.areas.database.reference.target import timescale as tables
 from readiness.areas.database.reference.timescale import TimescaleLevers
 from readiness.model.fault import faults_of
@@ -82,7 +82,7 @@ def system(timescale_server: TimescaleServer, tmp_path_factory: pytest.TempPathF
     config = folder / "readiness.toml"
     config.write_text(TARGET + tables(folder / "history"))
     environ = {"REFERENCE_METRICS_DSN": timescale_server.dsn(user=MONITOR)}
-    past.begin(folder / "history", *past.taken(environ["REFERENCE_METRICS_DSN"]))
+    parts.begin(folder / "history", *parts.taken(environ["REFERENCE_METRICS_DSN"]))
     return _System(folder, config, environ, _Levers(config, timescale_server))
 
 

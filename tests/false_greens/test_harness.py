@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from readiness.model.exitcodes import exit_code
 from readiness.model.record import Verdict
+from readiness.model.verdict import exit_code
 from tests.plugin.events import ledger_of, plan_event, report_event
 from tests.plugin.gates import BOTH, CONFIG, HEAD, MANY, PASS, XDIST, Gate
 from tests.support.processes import eventually

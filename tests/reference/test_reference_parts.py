@@ -17,7 +17,7 @@ from readiness.areas.backup.reference.wal_archive import WalArchive
 from readiness.areas.configuration.reference import ci_server
 from readiness.areas.configuration.reference.target import Configured
 from readiness.areas.database.reference.target import Around
-from readiness.areas.deployment.reference.levers import ReleaseFiles
+from readiness.areas.deployment.reference.target import ReleaseFiles
 from readiness.areas.monitoring.reference import error_tracker, grafana
 from readiness.areas.monitoring.reference.target import Watch
 from readiness.areas.performance.reference import DECLARED_BY_FAULTS

@@ -1,4 +1,4 @@
-"""The part of the reference system's readiness.toml about its configuration."""
+"""The part of the reference system about its configuration: its tables, files and levers."""
 
 import contextlib
 import re
