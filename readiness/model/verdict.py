@@ -1,4 +1,4 @@
-"""The verdict and its exit code: pure functions of the facts of a run. Nothing else computes them."""
+"""The verdict and its exit code: pure functions of the facts of a run, computed nowhere else."""
 
 from collections.abc import Iterator
 from enum import IntEnum

@@ -104,11 +104,11 @@ def test_healthy_metrics_pass(runner: CheckRunner, system: ReferenceSystem) -> N
 def test_fault_makes_exactly_its_judgements_miss(
     runner: CheckRunner, system: ReferenceSystem, name: str
 ) -> None:
+    """What it left would be seen in the next one, and of the last one at the end."""
     fault = FAULTS[name]
     with fault.apply(system):
         seen, error = runner.run(system, CHECKS)
-    after, later = runner.run(system, CHECKS)
-    proof = Proof(name, fault.story, fault.misses, seen, after, error or later, duration_s=0)
+    proof = Proof(name, fault.story, fault.misses, seen, error=error)
     assert proof.proven, proof.to_dict()
 
 
