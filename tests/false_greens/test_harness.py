@@ -219,7 +219,7 @@ def _user_run(
     (folder / "checks").mkdir()
     (folder / "checks/test_own.py").write_text(HEAD + source)
     return subprocess.Popen(
-        [sys.executable, "-m", "readiness", "run", "-n", "2", *arguments],
+        [sys.executable, "-m", "readiness", "run", "-n", "1", *arguments],
         cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
