@@ -80,6 +80,11 @@ class Query(Model):
         400, description="executions measured; 59 are the least that can bound a p95"
     )
     budget_s: Positive = Field(15, description="seconds; a slow query is measured less often")
+    writes: bool = Field(
+        False,
+        description="whether it may change the database, some hundred times; without it, a"
+        " statement that writes is refused",
+    )
 
     def longer(self, times: int) -> "Query":
         """The same, measured so many times as long."""
