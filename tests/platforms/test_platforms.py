@@ -137,6 +137,32 @@ def test_drains_of_all_projects_count(world: World, drain: dict[str, Any]) -> No
     assert misses(judged(world.config(), "monitored")) == ""
 
 
+OTHERS = [
+    ({"deployment": {"environments": ["preview"]}}, "log: not sent"),
+    ({"project": {"ids": ["prj_other"]}}, "log: not sent"),
+    ({"deployment": {}, "project": {}}, ""),
+]
+
+
+@pytest.mark.parametrize(("only", "words"), OTHERS)
+def test_a_drain_that_filters_data_out_does_not_count(
+    world: World, only: dict[str, Any], words: str
+) -> None:
+    chosen = {"version": "v2", "filter": {"type": "basic", **only}}
+    drain = {"name": "some", "schemas": {"log": {}, "trace": {}}, "filterV2": chosen}
+    world.change(DRAINS, {"drains": [drain]})
+    assert words in misses(judged(world.config(), "monitored"))
+    assert bool(words) is bool(misses(judged(world.config(), "monitored")))
+
+
+def test_a_drain_of_previews_is_that_of_staging(world: World) -> None:
+    chosen = {"version": "v2", "filter": {"deployment": {"environments": ["preview"]}}}
+    drain = {"name": "some", "schemas": {"log": {}, "trace": {}}, "filterV2": chosen}
+    world.change(DRAINS, {"drains": [drain]})
+    config = world.config(('alias = "', 'target = "staging"\nalias = "'))
+    assert misses(judged(config, "monitored")) == ""
+
+
 def test_a_drain_of_other_data_does_not_count(world: World) -> None:
     world.change(DRAINS, {"drains": [{"name": "some", "schemas": {"log": {}}}]})
     assert "trace: not sent" in misses(judged(world.config(), "monitored"))
