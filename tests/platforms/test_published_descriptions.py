@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, get_args
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -175,7 +175,8 @@ VERCEL: Final = Vendor(
 
 
 def ask_supabase(config: Supabase) -> None:
-    with supabase.Project(config) as project:
+    services = get_args(get_args(Supabase.model_fields["services"].annotation)[0])
+    with supabase.Project(config.model_copy(update={"services": [*services]})) as project:
         project.status()
         project.services()
         project.findings("security")
