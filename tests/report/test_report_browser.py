@@ -19,7 +19,7 @@ from readiness.report import compare, files, html, several
 from readiness.report.trends import PastRun
 from readiness.servers import programs
 from readiness.servers.programs import AbsentError
-from tests.support import timescale_server
+from tests.support import packages
 from tests.support.page_records import errors, of_size, ready
 from tests.support.processes import needed, skip
 from tests.support.records import small_record
@@ -156,7 +156,7 @@ def _load(browser: _Browser, name: str) -> None:
 @functools.cache
 def _axe() -> str:
     try:
-        return (timescale_server.package(*_AXE) / "axe.min.js").read_text(encoding="utf-8")
+        return (packages.npm(*_AXE) / "axe.min.js").read_text(encoding="utf-8")
     except AbsentError as problem:
         skip(problem)
 
