@@ -18,7 +18,7 @@ from readiness.model.record import RunRecord
 from readiness.report import compare, files, html, several
 from readiness.servers import programs
 from readiness.servers.programs import AbsentError
-from tests.support import timescale_server
+from tests.support import packages
 from tests.support.page_records import errors, of_size, ready
 from tests.support.processes import needed, skip
 from tests.support.records import small_record
@@ -177,7 +177,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> _Browser:
 def _axe() -> str:
     """Its script; empty where there is none."""
     try:
-        return (timescale_server.package(*_AXE) / "axe.min.js").read_text(encoding="utf-8")
+        return (packages.npm(*_AXE) / "axe.min.js").read_text(encoding="utf-8")
     except AbsentError:
         return ""
 
@@ -185,7 +185,7 @@ def _axe() -> str:
 @pytest.fixture
 def _needs_axe() -> None:
     try:
-        timescale_server.package(*_AXE)
+        packages.npm(*_AXE)
     except AbsentError as problem:
         skip(problem)
 
