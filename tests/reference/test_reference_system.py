@@ -305,6 +305,7 @@ def test_the_first_file_of_the_readme_becomes_ready(
     assert covered.required == covered.judged + covered.excused > len(core)
 
 
+@pytest.mark.fast
 def test_prometheus_scrapes_every_job(system: ReferenceSystem) -> None:
     prometheus = config_of(system).prometheus
     if prometheus is None:
