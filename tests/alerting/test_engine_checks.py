@@ -155,7 +155,7 @@ def test_history_that_marks_firing_alerts_as_ended_is_an_error(servers: tuple[st
     url, inbox = servers
     engine = engine_at(url)
     vague = EngineHistory(url=f"{url}/history", resolved_text="rd")
-    config = target_of(engine.model_copy(update={"history": vague}), inbox)
+    config = target_of(engine.model_copy(update={"history": vague, "escalation": None}), inbox)
     with pytest.raises(NoData, match="marked as ended while the alert fires"):
         judged(config).conclude()
 

@@ -64,7 +64,7 @@ def _run(system: ReferenceSystem, faults: Sequence[Fault], reports: Path) -> set
     suites = sorted({f"--suite={suite}" for fault in faults for suite in fault.suites})
     ended = subprocess.run(
         [sys.executable, "-m", "readiness", "run", "--config", str(system.config_path),
-         "--reports", str(reports), *suites],
+         "--reports", str(reports), "-n", "2", *suites],
         env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")} | system.environ,
         capture_output=True,
         text=True,
