@@ -73,6 +73,9 @@ def fenced(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
+(MATRIX,) = fenced("../how-to/scale-out.md", "yaml")
+
+
 def step(name: str) -> dict[str, Any]:
     """A step of the action."""
     (found,) = (one for one in ACTION["runs"]["steps"] if one["name"] == name)
@@ -225,6 +228,29 @@ def test_no_input_is_written_into_a_script() -> None:
         assert step(name)["if"].startswith("always()")
 
 
+def test_many_targets_are_one_page_and_the_worst_stops_the_deployment(runner: Runner) -> None:
+    jobs = yaml.safe_load(MATRIX)["jobs"]
+    # GitHub starts a job if all that it needs succeeded; `if: always()` would be another rule.
+    assert jobs["deploy"]["needs"] == ["judge", "summary"]
+    assert "if" not in jobs["deploy"]
+    (report,) = (
+        one["run"]
+        for one in jobs["summary"]["steps"]
+        if one.get("run", "").startswith("readiness report")
+    )
+    targets = jobs["judge"]["strategy"]["matrix"]["target"]
+    missing = runner.run(report)
+    assert missing.returncode == ExitCode.NOTHING_JUDGED, missing.stdout
+    for name in targets:
+        judged = runner.run(f"readiness run --reports all/{name}")
+        assert judged.returncode == ExitCode.READY, judged.stderr
+    assert runner.run(report).returncode == ExitCode.READY
+    down(runner)
+    runner.run(f"readiness run --reports all/{targets[-1]}")
+    assert runner.run(report).returncode == ExitCode.INCOMPLETE
+    assert (runner.folder / "all/summary.html").exists()
+
+
 def test_no_gate_lets_incomplete_pass() -> None:
     assert GITLAB["readiness"]["allow_failure"] is False
     weak = {name for name, job in GITLAB.items() if "exit_codes" in str(job)}
@@ -240,26 +266,37 @@ def test_no_gate_lets_incomplete_pass() -> None:
 
 
 def _files(tmp_path: Path) -> Mapping[str, Path]:
-    workflow = tmp_path / "release.yml"
+    workflow, matrix = tmp_path / "release.yml", tmp_path / "matrix.yml"
     (text,) = fenced("github.md", "yaml")
     workflow.write_text(text)
+    matrix.write_text(MATRIX)
     return {
-        "github-actions": ROOT / "action.yml",
-        "github-workflows": workflow,
+        "action": ROOT / "action.yml",
+        "workflow": workflow,
+        "workflow of many targets": matrix,
         "gitlab-ci": HERE / "readiness.gitlab-ci.yml",
         "azure-pipelines": HERE / "azure-pipelines.yml",
     }
 
 
 @pytest.mark.parametrize(
-    "schema", ["github-actions", "github-workflows", "gitlab-ci", "azure-pipelines"]
+    ("name", "schema"),
+    [
+        ("action", "github-actions"),
+        ("workflow", "github-workflows"),
+        ("workflow of many targets", "github-workflows"),
+        ("gitlab-ci", "gitlab-ci"),
+        ("azure-pipelines", "azure-pipelines"),
+    ],
 )
-def test_a_file_is_valid_by_the_schema_of_its_system(schema: str, tmp_path: Path) -> None:
+def test_a_file_is_valid_by_the_schema_of_its_system(
+    name: str, schema: str, tmp_path: Path
+) -> None:
     if find_spec("check_jsonschema") is None:
         skip(AbsentError("check-jsonschema is not installed", remedy="make docs-site"))
     checker = [sys.executable, "-m", "check_jsonschema", "--regex-variant", "nonunicode"]
     done = subprocess.run(
-        [*checker, "--builtin-schema", f"vendor.{schema}", _files(tmp_path)[schema]],
+        [*checker, "--builtin-schema", f"vendor.{schema}", _files(tmp_path)[name]],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
