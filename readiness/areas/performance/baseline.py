@@ -108,7 +108,7 @@ class Comparison:
         is_sure = least is not None and least > 1 and statistics.median(own) > self.most_ms
         return False if is_sure else None
 
-    def judge(self, evidence: Evidence, times: Times, noise: Noise) -> None:
+    def judge(self, evidence: Evidence, times: Times, noise: Noise, why: str = "") -> None:
         """Record the rounds for later runs, and compare them with earlier ones.
 
         Without any, this is a warning: nothing is claimed.
@@ -130,6 +130,7 @@ class Comparison:
             raise indistinct(f"{seen}, and {self.most_ms:.4g} ms are the limit", noise)
         setting = self.settings.deciding("max_ratio")
         because = f"{seen} ({self.runs} READY runs, the newest of release {self.newest})"
+        because += f"; {why}" if why else ""
         evidence.judge(_KEY, median, at_most(self.most_ms, setting), because)
         return None
 
