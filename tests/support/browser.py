@@ -88,6 +88,12 @@ class Browser:
         pages = text.read_text(encoding="utf-8").split("\f")
         return len(pages) - 1, "\n".join(pages)
 
+    def picture(self, file: Path, height: int) -> None:
+        """Write the upper part of the page as PNG, in light."""
+        light = f"--blink-settings=preferredColorScheme={SCHEMES.index('light')}"
+        size = f"--window-size=1280,{height}"
+        self._start(light, size, f"--screenshot={file}", self.page.as_uri())
+
     def _start(self, *options: str) -> str:
         profile = f"--user-data-dir={self._folder / 'profile'}"
         return subprocess.run(
