@@ -34,10 +34,10 @@ def test_a_missing_index_is_named_without_values_and_creating_it_helps(shop: Dsn
     run(MANY)
     slow = why_slow(query(shop, FIND, params=[[123]]))
     assert slow.because.startswith(
-        "in its plan, the seq scan of shop.many reads 20,000 rows to find 20 rows where"
+        "in its plan, the sequential scan of shop.many reads 20,000 rows to find 20 rows where"
         " ((many.name <> ?) AND (many.customer_id = ?)): an index is missing"
     )
-    assert re.fullmatch(r"seq scan of shop\.many \d+(\.\d+)?", slow.outline)
+    assert re.fullmatch(r"sequential scan of shop\.many \d+(\.\d+)?", slow.outline)
     run("create index on shop.many (customer_id)")
     assert "index" not in why_slow(query(shop, FIND, params=[[123]])).because
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from readiness.servers import programs
 from readiness.servers.programs import AbsentError
-from tests.support import timescale_server
+from tests.support import packages
 from tests.support.processes import needed, skip
 
 _AXE: Final = (
@@ -105,6 +105,6 @@ class Browser:
 @functools.cache
 def _axe() -> str:
     try:
-        return (timescale_server.package(*_AXE) / "axe.min.js").read_text(encoding="utf-8")
+        return (packages.npm(*_AXE) / "axe.min.js").read_text(encoding="utf-8")
     except AbsentError as problem:
         skip(problem)

@@ -65,7 +65,8 @@ class Node(BaseModel):
         """Its kind, and what it works on."""
         name = self.table or self.function
         of = f" of {self.in_schema}.{name}" if self.in_schema and name else f" of {name}"
-        return f"{self.kind.lower()}{of if name else ''}"
+        kind = self.kind.lower().replace("seq ", "sequential ")
+        return f"{kind}{of if name else ''}"
 
     def all(self) -> Iterator["Node"]:
         """It and all nodes below it."""
@@ -126,11 +127,16 @@ def _explained(query: Query) -> Iterator[_Explained]:
             yield _ANSWER.validate_python(found)[0]
 
 
-def _reasons(nodes: list[Node]) -> Iterator[str]:
-    for node in sorted(nodes, key=lambda one: -one.own_ms):
-        yield from _wasted(node)
-        yield from _spilled(node)
-        yield from _misjudged(node)
+def _reasons(nodes: list[Node]) -> list[str]:
+    found = [
+        reason
+        for node in sorted(nodes, key=lambda one: -one.own_ms)
+        for reason in (*_wasted(node), *_spilled(node), *_misjudged(node))
+    ]
+    return found or list(_slowest(nodes))
+
+
+def _slowest(nodes: list[Node]) -> Iterator[str]:
     slowest = max(nodes, key=lambda one: one.own_ms)
     whole = nodes[0].total_ms
     if whole and slowest.own_ms > _MOST_OF_IT * whole:
