@@ -13,7 +13,7 @@ from typing import Final
 import psycopg
 
 from readiness.areas.database.probes import counters
-from readiness.areas.database.reference import past
+from readiness.areas.database.reference import parts
 from readiness.config.loading import load
 from readiness.lib import postgres
 from readiness.model.record import CheckResult
@@ -93,7 +93,7 @@ def remember(dsn: str, path: Path) -> float:
     with postgres.connect(Dsn(dsn), timeout_s=60) as connection:
         counters.take(connection)
     taken_s = time.monotonic() - began
-    past.begin(path, *past.taken(dsn))
+    parts.begin(path, *parts.taken(dsn))
     return taken_s
 
 

@@ -16,7 +16,7 @@ from readiness.config.models import Service
 from readiness.lib import bundle
 from readiness.model.check import spec_of
 from readiness.model.evidence import Evidence
-from readiness.model.exitcodes import ExitCode
+from readiness.model.verdict import ExitCode
 from tests.support.small_servers import Reply, SmallServer
 
 ROOT = Path(__file__).parents[1]

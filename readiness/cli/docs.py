@@ -4,11 +4,57 @@
 checks and keys.
 """
 
+import json
+from typing import Any, Final
+
 from readiness.cli.explain import markdown
 from readiness.config import schema, template
 from readiness.lib import bundle
-from readiness.report import files, record_schema
+from readiness.model.record import FORMAT, RunRecord
+from readiness.report import files
 from readiness.run import catalogue, catalogue_file
+
+NAME: Final = "record.schema.json"
+"""Its file in `docs/`; a test keeps it equal to `render()`."""
+
+_DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
+_ALWAYS: Final = (
+    *("format", "verdict", "reasons", "target", "run", "counts", "suites", "incidents"),
+    *("signoffs", "changes", "checks", "record_sha256"),
+)
+"""What every version of the format has written."""
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema, generated from the models that read a record.
+
+    Unknown keys are allowed: the format grows, and what stands in it does not change its meaning.
+    """
+    schema = RunRecord.model_json_schema()
+    definitions = schema.pop("$defs")
+    for known in (schema, *definitions.values()):
+        _plain(known)
+    return {
+        "$schema": _DRAFT,
+        "title": f"readiness.json, format {FORMAT}",
+        **{key: value for key, value in schema.items() if key not in {"title", "required"}},
+        "required": list(_ALWAYS),
+        "$defs": dict(sorted(definitions.items())),
+    }
+
+
+def render() -> str:
+    """The schema as the text of a file."""
+    return json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n"
+
+
+def _plain(known: dict[str, Any]) -> None:
+    """Remove the titles that only repeat a key, and the layout of the docstrings."""
+    for told in (known, *known.get("properties", {}).values()):
+        told.pop("title", None)
+        if "description" in told:
+            first = str(told["description"]).split("\n\nAttributes:", 1)[0]
+            told["description"] = " ".join(first.split())
 
 
 def main() -> None:
@@ -22,7 +68,7 @@ def main() -> None:
     docs = bundle.root() / "docs"
     files.write(docs / "checks.md", [markdown(catalogue.entries())])
     files.write(docs / "configuration.md", [template.reference()])
-    files.write(docs / record_schema.NAME, [record_schema.render()])
+    files.write(docs / NAME, [render()])
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from readiness.areas.registry import areas
-from readiness.cli.output import emit
+from readiness.cli.terminal import emit
 from readiness.config.base.tables import Config
 from readiness.config.loading import configured
 from readiness.model.errors import NotPermitted, ReadinessError
-from readiness.model.exitcodes import ExitCode
+from readiness.model.verdict import ExitCode
 from readiness.run import marker
 from readiness.servers import programs
 from readiness.servers.binaries import Binaries, find_binaries

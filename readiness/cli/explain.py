@@ -7,8 +7,7 @@ import click
 
 from readiness.cli.terminal import width
 from readiness.model.check import CheckSpec
-from readiness.model.errors import UsageError
-from readiness.model.suggest import did_you_mean
+from readiness.model.errors import UsageError, did_you_mean
 from readiness.run import catalogue
 from readiness.run.catalogue_file import FaultNote
 

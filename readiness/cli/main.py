@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from readiness import __version__
-from readiness.cli.output import format_option
+from readiness.cli.terminal import format_option
 from readiness.lib.options import config_option
 
 if TYPE_CHECKING:
@@ -294,9 +294,9 @@ def explain(id: str, config: Path | None, form: str) -> None:  # noqa: A002 - as
 @click.option("--html", type=click.Path(path_type=Path), help="Also write the table as a page.")
 def prove(**asked: Any) -> None:
     """Prove the checks: break the reference system and see that they fail."""
-    from readiness.reference import extra
+    from readiness import reference
 
-    extra.require()
+    reference.require()
     from readiness.cli import prove as command
 
     sys.exit(command.run(**asked))

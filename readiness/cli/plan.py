@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from readiness.areas.registry import areas
-from readiness.cli.output import emit
+from readiness.cli.terminal import emit
 from readiness.config.base.tables import Config
 from readiness.config.loading import Loaded, configured
 from readiness.model.check import Effect

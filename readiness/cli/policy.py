@@ -1,27 +1,31 @@
-"""`readiness waivers`, `readiness signoff` and `readiness config`."""
+"""`readiness waivers`, `signoff` and `config`; a sign-off is added to the configuration file."""
 
+import json
+import os
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import click
 from pydantic import ValidationError
 
-from readiness.cli import signing
-from readiness.cli.output import emit
+from readiness.cli.terminal import emit
 from readiness.config.base.signoffs import Signoff, SignoffPolicy
-from readiness.config.finding import locate
-from readiness.config.loading import Loaded, configured
+from readiness.config.crosschecks import signoff_mistakes
+from readiness.config.finding import PROJECT_FILE, locate, read
+from readiness.config.loading import Loaded, configured, examine
+from readiness.config.source import Raw
 from readiness.config.subjects import subjects
 from readiness.config.values import show as shown
 from readiness.lib import bundle, proof, signoffs, ssh_signatures
 from readiness.model.decision import Decision, Kind
-from readiness.model.errors import ConfigError, Problem, UsageError
-from readiness.model.exitcodes import ExitCode
+from readiness.model.errors import ConfigError, Problem, UsageError, did_you_mean
 from readiness.model.measurement import now
-from readiness.model.suggest import did_you_mean
+from readiness.model.verdict import ExitCode
 from readiness.run import catalogue
 from readiness.run.decisions import misnamed
 from readiness.run.gate import own_suites
@@ -93,10 +97,10 @@ def signoff(asked: Asked) -> int:
         return _guide(asked.item, loaded, asked)
     made = _made(asked.item, loaded, asked)
     if asked.write:
-        signing.append(loaded.path, made)
+        append_signoff(loaded.path, made)
         click.echo(f"added the sign-off for {asked.item} to {loaded.path}")
     else:
-        click.echo(signing.block(made))
+        click.echo(as_toml(made))
     return ExitCode.READY
 
 
@@ -254,3 +258,94 @@ def _date(text: str) -> date:
         raise UsageError(
             f"{text!r} is not a date", where="--expires", remedy="write it as YYYY-MM-DD"
         ) from None
+
+
+_KEYS: Final = (
+    *("item", "person", "evidence", "release", "image", "config_sha256", "evidence_sha256"),
+    *("signed", "expires", "signature"),
+)
+
+
+def as_toml(signoff: Signoff, *, table: str = "signoff") -> str:
+    """The sign-off as TOML, an array entry of that table."""
+    values = {key: getattr(signoff, key) for key in _KEYS}
+    lines = [f"{key} = {_toml(value)}" for key, value in values.items() if value]
+    return "\n".join([f"[[{table}]]", *lines, ""])
+
+
+def append_signoff(path: Path, signoff: Signoff) -> None:
+    """Append a sign-off to a configuration file; nothing before it changes.
+
+    The file is replaced atomically, and only by one that loads. Unset variables are accepted:
+    whoever signs need not have the secrets.
+
+    Raises:
+        ConfigError: the file is not right, or would not be with the sign-off.
+        UsageError: it cannot be written, or changed meanwhile.
+    """
+    place = path.resolve()
+    before = read(place)
+    _entries(path, before)
+    after = before + _addition(path, before, signoff)
+    if Signoff.model_validate(_entries(path, after)[-1]) != signoff:
+        raise ConfigError([Problem(str(path), "the sign-off would be read back with other values")])
+    _replace(place, before, after)
+
+
+def _toml(value: str | date) -> str:
+    return value.isoformat() if isinstance(value, date) else _quoted(value)
+
+
+def _quoted(text: str) -> str:
+    """A TOML string; `${` is escaped, so that it is not taken for a variable."""
+    return json.dumps(text.replace("${", "$${"), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _addition(path: Path, before: bytes, signoff: Signoff) -> bytes:
+    table = "tool.readiness.signoff" if path.name == PROJECT_FILE else "signoff"
+    gap = "\n" if not before or before.endswith(b"\n") else "\n\n"
+    text = gap + as_toml(signoff, table=table)
+    return text.replace("\n", "\r\n" if b"\r\n" in before else "\n").encode()
+
+
+def _entries(path: Path, data: bytes) -> list[Raw]:
+    """The sign-offs in these bytes, if nothing is wrong with them but the environment."""
+    draft = examine(path, data, os.environ, datetime.now(UTC).date())
+    wrong = [mistake for mistake in draft.mistakes if not mistake.environment]
+    entries, policy = draft.values.values.get("signoff"), draft.values.values.get("signoffs")
+    signed = [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
+    required = policy.get("required") if isinstance(policy, dict) else None
+    if not wrong:
+        # `examine` gets this far only where every variable is set.
+        items = [Signoff.model_validate(entry) for entry in signed]
+        wrong = list(signoff_mistakes(items, required if isinstance(required, list) else []))
+    if wrong:
+        raise ConfigError(draft.source.problems(wrong))
+    return signed
+
+
+def _replace(place: Path, before: bytes, after: bytes) -> None:
+    try:
+        handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(after)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(place.stat().st_mode)
+            if read(place) != before:
+                raise UsageError(
+                    "the file was changed while the sign-off was written",
+                    where=str(place),
+                    remedy="review the change and sign again",
+                )
+            Path(name).replace(place)
+        finally:
+            with suppress(FileNotFoundError):
+                Path(name).unlink()
+    except OSError as error:
+        raise UsageError(
+            f"cannot be written: {error.strerror}",
+            where=str(place),
+            remedy="check the permissions of the file and its folder: ls -ld",
+        ) from error

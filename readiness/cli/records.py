@@ -11,11 +11,9 @@ import click
 from readiness.cli.run import summary
 from readiness.cli.terminal import colored, width
 from readiness.model import record as records
-from readiness.model.errors import RecordError, UsageError
-from readiness.model.exitcodes import ExitCode, exit_code
+from readiness.model.errors import RecordError, UsageError, did_you_mean
 from readiness.model.record import CheckResult, RunRecord
-from readiness.model.suggest import did_you_mean
-from readiness.model.verdict import judge
+from readiness.model.verdict import ExitCode, exit_code, judge
 from readiness.report import EvidenceShown, write_all
 
 # What fails now, and what was judged before and is no more.

@@ -77,9 +77,9 @@ def run(
 @contextmanager
 def reference_options(reports: Path, provider: str | None) -> Iterator[Options]:
     """Start the reference system; yields options that judge it with all effects allowed."""
-    from readiness.reference import extra
+    from readiness import reference
 
-    extra.require()
+    reference.require()
     from readiness.config.loading import load
     from readiness.reference.system import ReferenceSystem
     from readiness.run import marker

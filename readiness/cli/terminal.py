@@ -1,11 +1,15 @@
-"""The terminal: its width and color, whether there is one, and how an error stands on it."""
+"""What commands print: text fit for the terminal or a log, JSON, and how an error stands there."""
 
+import json
 import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator
-from typing import Final, TextIO
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date
+from typing import Any, Final, TextIO, TypeVar
+
+import click
 
 from readiness.model.clean import clean
 from readiness.model.errors import ReadinessError
@@ -51,3 +55,28 @@ def told(error: ReadinessError, out: TextIO | None = None) -> Iterator[str]:
             )
         else:
             yield text
+
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+format_option: Callable[[_F], _F] = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For people or for programs.",
+)
+
+
+def emit(form: str, data: object, text: Iterable[str]) -> None:
+    """Print `data` as JSON, or the lines of `text`."""
+    if form == "json":
+        click.echo(json.dumps(data, indent=1, ensure_ascii=False, default=_plain))
+        return
+    for row in text:
+        click.echo(clean(row).replace("\n", " "))
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)

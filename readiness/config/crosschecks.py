@@ -8,8 +8,8 @@ from readiness.config.base.mistakes import Mistake, Path, known, twice
 from readiness.config.base.signoffs import Signoff
 from readiness.config.base.tables import Config, DatabaseMarker, HttpMarker
 from readiness.config.values import leaves
+from readiness.model.errors import did_you_mean
 from readiness.model.secrets import Secret
-from readiness.model.suggest import did_you_mean
 
 
 def cross_mistakes(config: Config, today: date) -> Iterator[Mistake]:

@@ -21,8 +21,8 @@ from readiness.config.base.mistakes import Mistake, Path
 from readiness.config.interpolation import Interpolation
 from readiness.config.places import NAME, place_of, places
 from readiness.config.source import Source
+from readiness.model.errors import did_you_mean, nearest
 from readiness.model.secrets import redact
-from readiness.model.suggest import did_you_mean, nearest
 
 _LONGEST_SHOWN: Final = 60
 _PATTERNS: Final = {

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -84,7 +84,7 @@ def load(path: Path, environ: Mapping[str, str], *, today: date | None = None) -
         path=path,
         sha256=hashlib.sha256(data).hexdigest(),
         asked_sha256=_asked(draft.source.raw),
-        origins={dotted(key): _origin(key, draft) for key, _ in leaves(draft.config)},
+        origins=_origins(draft, draft.config),
     )
 
 
@@ -215,13 +215,16 @@ def _mistakes(error: ValidationError, source: Source, values: Interpolation) -> 
     return [m for m in mistakes_of(error, source, values) if m.path not in unfilled]
 
 
-def _origin(path: KeyPath, draft: Draft) -> str:
-    names = [
-        name
-        for place, variables in draft.values.variables.items()
-        if place[: len(path)] == path
-        for name in variables
-    ]
+def _origins(draft: Draft, config: Config) -> dict[str, str]:
+    """Where the value of each key comes from; of a list, from the variables of any of its items."""
+    named: dict[KeyPath, list[str]] = {}
+    for place, variables in draft.values.variables.items():
+        for depth in range(1, len(place) + 1):
+            named.setdefault(place[:depth], []).extend(variables)
+    return {dotted(key): _origin(key, draft, named.get(key, ())) for key, _ in leaves(config)}
+
+
+def _origin(path: KeyPath, draft: Draft, names: Iterable[str]) -> str:
     if names:
         return f"env {', '.join(dict.fromkeys(names))}"
     return draft.source.origin(path) if draft.source.value(path) is not None else "default"

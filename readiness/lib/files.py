@@ -1,6 +1,8 @@
-"""Examines saved files: the newest, its age, its checksum."""
+"""Saved files: those that patterns match, the newest, its age, its checksum."""
 
+import glob
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Final, Literal, Protocol
 
 from pydantic import AwareDatetime, BaseModel, ValidationError
 
-from readiness.model.errors import CouldNotMeasure, NotPermitted, Unreachable
+from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, Unreachable
 from readiness.model.measurement import Measurement, now
 
 FORMAT: Final = "readiness-backup/1"
@@ -189,3 +191,32 @@ def _stamp(manifest: Path) -> _Stamp | None:
         return _Stamp.model_validate_json(text)
     except (OSError, ValidationError):
         return None
+
+
+def matching(patterns: Sequence[str], key: str, *, most: int = 1000) -> list[Path]:
+    """The files, in the order of the patterns; `**` matches folders.
+
+    Args:
+        patterns: relative to the folder that the gate runs in, or absolute.
+        key: what is to be corrected, as "`dockerfiles`".
+        most: how many files are read at most.
+
+    Raises:
+        NoData: a pattern matches no file.
+        CouldNotMeasure: more files match.
+    """
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        # Path.glob accepts no absolute pattern.
+        names = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
+        paths = [path for path in map(Path, names) if path.is_file()]
+        if not paths:
+            raise NoData("the pattern matches no file", where=pattern, remedy=f"correct {key}")
+        found |= dict.fromkeys(paths)
+    if len(found) > most:
+        raise CouldNotMeasure(
+            f"{len(found)} files match, and at most {most} are read",
+            where=", ".join(patterns),
+            remedy=f"narrow {key} to the files that are meant",
+        )
+    return list(found)

@@ -13,8 +13,9 @@ ReadinessError
     └── TookTooLong       the deadline passed before the answer came
 """
 
+import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -150,3 +151,22 @@ class NotPermitted(CouldNotMeasure):
 
 class TookTooLong(CouldNotMeasure):
     """The deadline passed before the answer came."""
+
+
+def nearest(word: str, options: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """The option most similar to the word; empty if none is similar.
+
+    Args:
+        word: what was written.
+        options: what could have been meant.
+        cutoff: minimal similarity, from 0 to 1.
+    """
+    folded = {option.casefold(): option for option in sorted(options)}
+    found = difflib.get_close_matches(word[:100].casefold(), folded, n=1, cutoff=cutoff)
+    return folded[found[0]] if found else ""
+
+
+def did_you_mean(word: str, options: Iterable[str]) -> str:
+    """`Did you mean 'x'?`, or an empty text if no option is similar."""
+    found = nearest(word, options)
+    return f"Did you mean {found!r}?" if found else ""

@@ -1,6 +1,8 @@
-"""The verdict: a pure function of the facts of a run. Nothing else computes one."""
+"""The verdict and its exit code: pure functions of the facts of a run, computed nowhere else."""
 
 from collections.abc import Iterator
+from enum import IntEnum
+from typing import assert_never
 
 from readiness.model.check import Severity
 from readiness.model.decision import Kind
@@ -115,3 +117,33 @@ def _sentence(what: str, detail: str = "") -> str:
     text = f"{what}: {detail}" if detail else what
     text = " ".join(text.split())
     return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+class ExitCode(IntEnum):
+    """The exit codes; part of the public interface."""
+
+    READY = 0
+    NOT_READY = 1
+    NOTHING_JUDGED = 2
+    INCOMPLETE = 3
+    INTERRUPTED = 130
+
+
+def exit_code(record: RunRecord) -> ExitCode:
+    """The exit code of a run that was judged.
+
+    130 if the user interrupted it; otherwise 0 with `--report-only`.
+    """
+    if record.run.interrupted:
+        return ExitCode.INTERRUPTED
+    if record.run.report_only:
+        return ExitCode.READY
+    match record.verdict:
+        case Verdict.READY:
+            return ExitCode.READY
+        case Verdict.NOT_READY:
+            return ExitCode.NOT_READY
+        case Verdict.INCOMPLETE:
+            return ExitCode.INCOMPLETE
+        case _ as never:
+            assert_never(never)

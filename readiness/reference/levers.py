@@ -16,17 +16,17 @@ from readiness.areas.alerting.reference.levers import AlertingLevers
 from readiness.areas.backup.reference import levers
 from readiness.areas.backup.reference.levers import BackupLevers, backup_levers
 from readiness.areas.backup.reference.wal_archive import ArchiveLevers, archive_levers
-from readiness.areas.configuration.reference.levers import ConfigurationLevers
+from readiness.areas.configuration.reference.target import ConfigurationLevers
 from readiness.areas.database.reference.health_levers import HealthLevers
 from readiness.areas.database.reference.statistics_levers import StatisticsLevers
 from readiness.areas.database.reference.timescale import TimescaleLevers
-from readiness.areas.deployment.reference.levers import FleetLevers, ReleaseLevers
-from readiness.areas.manifests.reference import target as manifests
-from readiness.areas.manifests.reference.target import ManifestLevers
+from readiness.areas.deployment.reference.target import FleetLevers, ReleaseLevers
+from readiness.areas.manifests import reference as manifests
+from readiness.areas.manifests.reference import ManifestLevers
 from readiness.areas.monitoring.reference.levers import MonitoringLevers
 from readiness.areas.performance.reference import LOADED_BY_K6, run_before, summary_of_k6
-from readiness.areas.scaling.reference.target import ScalingLevers
-from readiness.areas.schema.reference.levers import SchemaLevers
+from readiness.areas.scaling.reference import ScalingLevers
+from readiness.areas.schema.reference import SchemaLevers
 from readiness.areas.security.reference.cache import CacheLevers
 from readiness.areas.security.reference.edge import EdgeLevers
 from readiness.areas.security.reference.target import AuditLevers

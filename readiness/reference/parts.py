@@ -18,7 +18,7 @@ from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.database.probes.server import Release, newest_minor, supported_until
 from readiness.areas.database.reference.timescale import PART as TIMESCALE
 from readiness.areas.deployment.probes.host import MEMINFO
-from readiness.areas.manifests.reference.target import LINTER, PARSER
+from readiness.areas.manifests.reference import LINTER, PARSER
 from readiness.areas.security.reference.cache import PART as CACHE
 from readiness.areas.security.reference.edge import PART as EDGE
 from readiness.areas.signoff import reference as signoff

@@ -13,12 +13,12 @@ from readiness.areas.configuration.reference.target import Configured
 from readiness.areas.database.reference.parts import DatabaseParts
 from readiness.areas.database.reference.target import Around
 from readiness.areas.database.reference.timescale import Metrics
-from readiness.areas.deployment.reference.levers import ReleaseFiles
-from readiness.areas.manifests.reference.target import LINTER
+from readiness.areas.deployment.reference.target import ReleaseFiles
+from readiness.areas.manifests.reference import LINTER
 from readiness.areas.monitoring.reference import error_tracker
 from readiness.areas.monitoring.reference import target as target_monitoring
 from readiness.areas.performance.reference import DECLARED_BY_FAULTS
-from readiness.areas.schema.reference import target as target_schema
+from readiness.areas.schema import reference as target_schema
 from readiness.areas.security.reference.cache import Catalog
 from readiness.areas.security.reference.edge import Edge
 from readiness.areas.security.reference.target import Audited

@@ -19,14 +19,14 @@ from readiness.areas.backup.reference.backups import (
     programs_for,
 )
 from readiness.areas.backup.reference.wal_archive import WalArchive
-from readiness.areas.configuration.reference import levers as configuration
-from readiness.areas.database.reference import past
+from readiness.areas.configuration.reference import target as configuration
+from readiness.areas.database.reference import parts
 from readiness.areas.database.reference.parts import Pooler, start_pooler, start_standby
 from readiness.areas.database.reference.timescale import PART as TIMESCALE
 from readiness.areas.database.reference.timescale import Metrics, start_metrics
-from readiness.areas.deployment.reference import levers
-from readiness.areas.manifests.reference import target as manifests
-from readiness.areas.scaling.reference.target import copy_manifests
+from readiness.areas.deployment.reference import target
+from readiness.areas.manifests import reference as manifests
+from readiness.areas.scaling.reference import copy_manifests
 from readiness.areas.security.reference.cache import PART as CACHE
 from readiness.areas.security.reference.cache import Catalog, start_catalog
 from readiness.areas.security.reference.edge import PART as EDGE
@@ -285,7 +285,7 @@ class Starter:
             catalog=_there(beside.catalog),
             audited=write_audit(self._folder, RELEASES.get(self._release, "")),
             backups=backups,
-            released=levers.make(self._folder, self._release, _copies(backups)),
+            released=target.make(self._folder, self._release, _copies(backups)),
             configuration=configuration.make(self._folder, self._variables(shop)),
             migrations=database.copy_files(self._folder),
             manifest=database.save_manifest(shop.monitor, self._folder),
@@ -327,7 +327,7 @@ class Starter:
             {
                 **self._variables(shop),
                 "SERVICE_BEHAVIOUR": str(self._folder / _BEHAVIOUR),
-                "SERVICE_STATEMENTS": str(self._folder / past.FILE),
+                "SERVICE_STATEMENTS": str(self._folder / parts.FILE),
                 "PROMETHEUS_MULTIPROC_DIR": str(self._memory_folder()),
             },
         )
@@ -349,13 +349,13 @@ class Starter:
     def _use(self, shop: Shop) -> Path:
         """Use the shop as customers do, and record snapshots of it; returns their file."""
         file = self._folder / _HISTORY
-        past.visit(shop.app, self._folder / past.FILE)
-        past.begin(file, *past.taken(shop.monitor))
+        parts.visit(shop.app, self._folder / parts.FILE)
+        parts.begin(file, *parts.taken(shop.monitor))
         return file
 
     def _record(self, metrics: Metrics) -> Path:
         file = self._folder / _METRICS_HISTORY
-        past.begin(file, *past.taken(metrics.monitor))
+        parts.begin(file, *parts.taken(metrics.monitor))
         return file
 
     def _back_up(
@@ -380,7 +380,7 @@ def _copies(backups: Backups | None) -> dict[str, Path]:
     """What is saved before a release in addition to its configuration."""
     if backups is None:
         return {}
-    return {levers.DATABASE: backups.dump, levers.UPLOADS: backups.uploads}
+    return {target.DATABASE: backups.dump, target.UPLOADS: backups.uploads}
 
 
 def _fill(shop: Shop) -> None:

@@ -11,14 +11,13 @@ from readiness.areas.alerting.reference.target import alerting, own_engine, rule
 from readiness.areas.backup.reference.backups import Backups, backup
 from readiness.areas.configuration.reference.target import Configured, configuration
 from readiness.areas.database.reference.target import Around, database, timescale
-from readiness.areas.deployment.reference.levers import ReleaseFiles
-from readiness.areas.deployment.reference.target import alone, before, deployment
-from readiness.areas.manifests.reference.target import manifests
+from readiness.areas.deployment.reference.target import ReleaseFiles, alone, before, deployment
+from readiness.areas.manifests.reference import manifests
 from readiness.areas.monitoring.reference.target import Watch, monitoring
 from readiness.areas.platforms.reference.target import platforms
-from readiness.areas.scaling.reference.target import live, scaling
-from readiness.areas.schema.reference.target import Facts as SchemaFacts
-from readiness.areas.schema.reference.target import schema
+from readiness.areas.scaling.reference import live, scaling
+from readiness.areas.schema.reference import Facts as SchemaFacts
+from readiness.areas.schema.reference import schema
 from readiness.areas.security.reference.cache import Catalog
 from readiness.areas.security.reference.target import Audited, Front, security
 from readiness.areas.signoff.reference import Signed

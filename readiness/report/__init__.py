@@ -50,16 +50,7 @@ def write_all(
     Raises:
         ReadinessError: raised at the end, names each output that could not be written.
     """
-    from readiness.report import (
-        ctrf,
-        github,
-        history,
-        html,
-        junit,
-        markdown,
-        openmetrics,
-        pull_request,
-    )
+    from readiness.report import github, history, html, machines, markdown, pull_request
 
     environ = os.environ if environ is None else environ
     files.make_folder(folder)
@@ -74,11 +65,11 @@ def write_all(
     steps: list[Callable[[], Path | None]] = [
         partial(_write, folder / "readiness.json", lambda: [as_json()]),
         partial(_write, folder / "readiness.html", page),
-        partial(_write, folder / "readiness.xml", lambda: [junit.render(record)]),
+        partial(_write, folder / "readiness.xml", lambda: [machines.junit(record)]),
         partial(_write, folder / "readiness.md", lambda: [markdown.render(record, earlier())]),
         partial(_write, folder / "readiness.pr.md", lambda: [pull_request.render(record)]),
-        partial(_write, folder / "readiness.ctrf.json", lambda: [ctrf.render(record)]),
-        partial(_write, folder / "readiness.prom", lambda: [openmetrics.render(record)]),
+        partial(_write, folder / "readiness.ctrf.json", lambda: [machines.ctrf(record)]),
+        partial(_write, folder / "readiness.prom", lambda: [machines.openmetrics(record)]),
         lambda: history.store(record, folder, as_json()),
     ]
     if github.is_wanted(environ):

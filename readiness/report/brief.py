@@ -12,8 +12,8 @@ from typing import Final
 from readiness.model import verdict
 from readiness.model.clean import clean, line
 from readiness.model.evidence import Outcome
-from readiness.model.exitcodes import exit_code
 from readiness.model.record import CheckResult, Coverage, RunRecord, SuiteState, Verdict
+from readiness.model.verdict import exit_code
 from readiness.report.richtext import rich
 from readiness.report.steps import Step
 from readiness.report.view import ORDER

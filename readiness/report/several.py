@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from readiness.model import figures
 from readiness.model.clean import line, no_command
-from readiness.model.exitcodes import ExitCode, exit_code
 from readiness.model.record import RunRecord, Verdict
+from readiness.model.verdict import ExitCode, exit_code
 from readiness.report import brief
 from readiness.report.compare import RunLine
 from readiness.report.html import environment

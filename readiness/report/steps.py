@@ -57,7 +57,11 @@ def steps(record: RunRecord) -> tuple[Step, ...]:
     failed = {check.name: check for check in deciding if check.outcome is Outcome.FAIL}
     # The failures at the start of each chain; a circle has none, and hides nothing.
     first = [check for check in failed.values() if not failed.keys() & set(check.explained_by)]
-    follows = {check.name: _follows(check, deciding) for check in first}
+    explains: dict[str, set[str]] = {}
+    for check in deciding:
+        for name in check.explained_by:
+            explains.setdefault(name, set()).add(check.name)
+    follows = {check.name: _follows(check, deciding, explains) for check in first}
     explained = {check.name for found in follows.values() for check in found}
     found = [
         *_failures([c for c in deciding if c.name not in explained], follows),
@@ -84,11 +88,16 @@ def _message_of(check: CheckResult) -> tuple[CauseNote, ...]:
     return (CauseNote(what=check.message or f"{check.name} did not report"),) if unjudged else ()
 
 
-def _follows(check: CheckResult, deciding: Sequence[CheckResult]) -> tuple[CheckResult, ...]:
+def _follows(
+    check: CheckResult, deciding: Sequence[CheckResult], explains: Mapping[str, set[str]]
+) -> tuple[CheckResult, ...]:
     """What a failure explains, and what that explains in its turn."""
-    known = {check.name}
-    while more := {c.name for c in deciding if known & set(c.explained_by)} - known:
-        known |= more
+    known, new = {check.name}, {check.name}
+    while new:
+        new = set().union(*(explains.get(name, ()) for name in new)) - known
+        known |= new
+    if len(known) == 1:
+        return ()
     return tuple(c for c in deciding if c.name in known and c is not check)
 
 

@@ -11,7 +11,6 @@ from readiness.config.base.tables import Config
 from readiness.lib import signoffs
 from readiness.model.errors import ReadinessError
 from readiness.model.evidence import Outcome
-from readiness.model.exitcodes import ExitCode, exit_code
 from readiness.model.measurement import now
 from readiness.model.record import (
     CheckResult,
@@ -25,7 +24,7 @@ from readiness.model.record import (
     TargetFacts,
     load,
 )
-from readiness.model.verdict import judge
+from readiness.model.verdict import ExitCode, exit_code, judge
 from readiness.report import diff, history
 from readiness.run import decisions
 from readiness.run.ending import Ended, Ending, refused

@@ -5,10 +5,9 @@ from datetime import date
 
 from readiness.config.base.tables import Config, Waiver
 from readiness.model.decision import Decision, Kind, matches
-from readiness.model.errors import Problem
+from readiness.model.errors import Problem, did_you_mean
 from readiness.model.evidence import Outcome
 from readiness.model.record import CheckResult
-from readiness.model.suggest import did_you_mean
 
 
 def apply(

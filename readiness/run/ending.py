@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from readiness.model.exitcodes import ExitCode
 from readiness.model.record import RunRecord
+from readiness.model.verdict import ExitCode
 from readiness.run.ledger import Ledger
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 from readiness.lib import bundle
 from readiness.model.errors import ReadinessError, UsageError
-from readiness.model.exitcodes import ExitCode
 from readiness.model.secrets import redact
+from readiness.model.verdict import ExitCode
 from readiness.run.journal import REFUSAL
 
 if TYPE_CHECKING:

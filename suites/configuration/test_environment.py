@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from readiness import Evidence, Measurement, check, equal_to
-from readiness.areas.configuration import judging
+from readiness.areas.configuration import environment
 from readiness.areas.configuration.config import App
 from readiness.areas.configuration.environment import Place
 from readiness.areas.configuration.probes import drift
@@ -62,7 +62,7 @@ def _judge_file(place: Place, evidence: Evidence) -> None:
 def _judge_needed(names: list[str], place: Place, application: App, evidence: Evidence) -> None:
     setting = application.deciding("example" if application.example else "needs")
     for key, state, says in (("set", "missing", "Not set"), ("not-empty", "empty", "Empty")):
-        wrong = judging.lacking(names, place, state)
+        wrong = environment.lacking(names, place, state)
         found = _Found(key, f"needed variables that are {state}", says, wrong)
         _judge(evidence, found, place, len(names), setting)
 
@@ -93,18 +93,20 @@ def test_values(
     for place in _places(application, declared_of, running_of):
         values = {n: v for n, v in place.values.items() if n not in application.accepted}
         for found in (
-            _Found("placeholder", "placeholders", "A placeholder", judging.placeholders(values)),
+            _Found(
+                "placeholder", "placeholders", "A placeholder", environment.placeholders(values)
+            ),
             _Found(
                 "debug",
                 "settings of development",
                 "Meant for development",
-                judging.debugging(values, application),
+                environment.debugging(values, application),
             ),
             _Found(
                 "local-address",
                 "local addresses",
                 "A local address",
-                judging.local(values, application, place),
+                environment.local(values, application, place),
             ),
         ):
             _judge(evidence, found, place, len(values))

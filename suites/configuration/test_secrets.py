@@ -1,10 +1,10 @@
 """The secrets of each application, and the files that they are in."""
 
 from readiness import Evidence, Measurement, check, equal_to
-from readiness.areas.configuration import judging
+from readiness.areas.configuration import environment
 from readiness.areas.configuration.config import App
 from readiness.areas.configuration.environment import Kept, Place, secrets_in
-from readiness.areas.configuration.probes import secret_files
+from readiness.areas.configuration.probes import secrets
 from readiness.areas.configuration.probes import secrets as probe
 from readiness.fixtures.configuration import DeclaredOf, RunningOf
 from readiness.lib.text import worst
@@ -98,7 +98,7 @@ def _judge_strength(
         worst(weak),
         says=f"Weak secrets in {source}, {len(weak)} of {count}",
     )
-    opened = judging.opened(places)
+    opened = environment.opened(places)
     evidence.judge(
         "closed",
         Measurement("variables that allow access without a password", len(opened), "count", source),
@@ -138,11 +138,11 @@ def test_secret_files(application: App, declared_of: DeclaredOf, evidence: Evide
     place = declared_of(application)
     if place is None:
         raise NoData("no file is declared")
-    files = secret_files.with_secrets(place, application.secrets)
+    files = secrets.with_secrets(place, application.secrets)
     if not files:
         evidence.record(Measurement("files with secrets", 0, "count", place.source))
     with evidence.attempt():
-        opened = [str(path) for path in files if secret_files.open_to_all(path)]
+        opened = [str(path) for path in files if secrets.open_to_all(path)]
         evidence.judge(
             "private",
             Measurement("open files", len(opened), "count", place.source, samples=len(files)),
@@ -151,7 +151,7 @@ def test_secret_files(application: App, declared_of: DeclaredOf, evidence: Evide
             says="Files with secrets that everybody may read",
         )
     with evidence.attempt():
-        tracked = [f"{path} {how}" for path in files if (how := secret_files.in_git(path))]
+        tracked = [f"{path} {how}" for path in files if (how := secrets.in_git(path))]
         evidence.judge(
             "untracked",
             Measurement("files in git", len(tracked), "count", place.source, samples=len(files)),

@@ -3,10 +3,11 @@
 from readiness import Evidence, Measurement, at_least, check
 from readiness.areas.database import trends
 from readiness.areas.database.config import Database
-from readiness.areas.database.grading import none_of, size
+from readiness.areas.database.grading import size
 from readiness.areas.database.probes import counters, indexes
 from readiness.areas.database.probes.indexes import ForeignKey, Index
 from readiness.areas.database.trends import Use
+from readiness.lib.findings import none_of
 from readiness.lib.postgres import Connection
 from readiness.lib.postgres.session import looking
 from readiness.lib.text import worst

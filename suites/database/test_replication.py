@@ -2,8 +2,9 @@
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.areas.database.config import Database
-from readiness.areas.database.grading import no_more_than, none_of
+from readiness.areas.database.grading import no_more_than
 from readiness.areas.database.probes import replication
+from readiness.lib.findings import none_of
 from readiness.lib.text import listed
 
 _STREAMING = "streaming"

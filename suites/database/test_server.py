@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.database.config import Database, Pooler
-from readiness.areas.database.grading import no_more_than, none_of
+from readiness.areas.database.grading import no_more_than
 from readiness.areas.database.probes import server, sessions
 from readiness.areas.database.probes.server import Release, newest_minor, supported_until
+from readiness.lib.findings import none_of
 from readiness.lib.text import listed
 from readiness.model.measurement import Limit
 

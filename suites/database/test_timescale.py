@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
 from readiness.areas.database import ExpectedHypertable
 from readiness.areas.database.config import Database, Hypertable, Timescale
-from readiness.areas.database.grading import none_of
 from readiness.areas.database.probes import hypertables, timescale_jobs
 from readiness.areas.database.probes.hypertables import Chunk, Policy, Scheduled, Table
+from readiness.lib.findings import none_of
 from readiness.lib.postgres import Connection, timescale
 from readiness.lib.postgres.session import looking
 from readiness.lib.text import listed

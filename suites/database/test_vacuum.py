@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from readiness import Evidence, Measurement, at_most, check
 from readiness.areas.database.config import Bloat, Database, HealthLimits
-from readiness.areas.database.grading import no_more_than, none_of, size
+from readiness.areas.database.grading import no_more_than, size
 from readiness.areas.database.probes import bloat, vacuum
 from readiness.areas.database.probes.vacuum import Age
 from readiness.areas.database.snapshots import Bloated, BloatSnapshot
 from readiness.lib import postgres
+from readiness.lib.findings import none_of
 from readiness.lib.text import listed, worst
 from readiness.model.errors import NoData
 

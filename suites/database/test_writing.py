@@ -4,9 +4,9 @@ from fnmatch import fnmatchcase
 
 from readiness import Evidence, Measurement, at_least, check
 from readiness.areas.database.config import Database
-from readiness.areas.database.grading import none_of
 from readiness.areas.database.probes import application, replication, writing
 from readiness.areas.database.probes.application import Role, Settings, is_on
+from readiness.lib.findings import none_of
 from readiness.lib.postgres import Connection
 from readiness.lib.postgres.session import in_recovery, looking
 from readiness.lib.text import listed

@@ -3,8 +3,7 @@
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final
 
-from readiness.areas.manifests.reference.image import Built
-from readiness.areas.manifests.reference.target import LINTER, PARSER
+from readiness.areas.manifests.reference import LINTER, PARSER, Built
 from readiness.model.fault import Fault, broken_by
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from readiness.areas.manifests import built, compose, dockerfile
 from readiness.areas.manifests.config import Manifests
 from readiness.areas.manifests.judging import judge_none
 from readiness.areas.manifests.probes import images
-from readiness.lib.patterns import matching
+from readiness.lib.files import matching
 from readiness.model.errors import CouldNotMeasure
 
 

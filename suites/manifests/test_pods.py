@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from readiness import Evidence, Measurement, at_least, check
-from readiness.areas.manifests import health, placement, pods
+from readiness.areas.manifests import health, pods
 from readiness.areas.manifests.config import Manifests
 from readiness.areas.manifests.judging import judge_missing, judge_none, named
-from readiness.areas.manifests.valid import custom, judged, refused, unknown, unserved
+from readiness.areas.manifests.pods import custom, judged, refused, unknown, unserved
 from readiness.areas.manifests.workloads import Side
 from readiness.lib.kubernetes.definitions import newest, of_release
 from readiness.lib.kubernetes.resources import CPU, MEMORY
@@ -312,18 +312,18 @@ def test_spread(manifests: Manifests, kubernetes_of: KubernetesOf, evidence: Evi
     judged = 0
     for side in kubernetes_of(manifests):
         with evidence.attempt():
-            several = placement.replicated(side.running())
+            several = pods.replicated(side.running())
             judged += len(several)
             count = len(several)
-            apart = placement.together(several, (placement.NODE, placement.ZONE))
+            apart = pods.together(several, (pods.NODE, pods.ZONE))
             judge_none(
                 evidence, "nodes", "workloads that may share one node", apart, side.name, count
             )
-            lost = placement.without_effect(several)
+            lost = pods.without_effect(several)
             what = "spread constraints that do not select their own pods"
             judge_none(evidence, "selector", what, lost, side.name, count)
             if manifests.zones:
-                found = placement.together(several, (placement.ZONE,))
+                found = pods.together(several, (pods.ZONE,))
                 what = "workloads that may share one zone"
                 judge_none(evidence, "zones", what, found, side.name, count)
     if not judged and not evidence.lost:

@@ -6,7 +6,7 @@ from readiness.areas.monitoring.config import Grafana as Settings
 from readiness.areas.monitoring.probes import grafana
 from readiness.areas.monitoring.probes.dashboards import Panel
 from readiness.areas.monitoring.probes.grafana import Grafana
-from readiness.fixtures.grafana import Open, Opened
+from readiness.fixtures.monitoring import Open, Opened
 from readiness.model.errors import NoData
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
-from readiness.areas.scaling.config import Agreed, Scaling
-from readiness.areas.scaling.judging import record_not_judged
+from readiness.areas.scaling.config import Agreed, Scaling, record_not_judged
 from readiness.areas.scaling.kubernetes.autoscaler import Autoscaler
 from readiness.areas.scaling.kubernetes.controllers import (
     Rate,

@@ -12,14 +12,19 @@ from readiness.areas.scaling.kubernetes.capacity import (
     outside_ranges,
     quota_room,
 )
-from readiness.areas.scaling.kubernetes.controllers import ROLLING, Rollout, rollout_of, usual_away
-from readiness.areas.scaling.kubernetes.disruption import protection
+from readiness.areas.scaling.kubernetes.controllers import (
+    ROLLING,
+    Rollout,
+    protection,
+    rollout_of,
+    usual_away,
+)
 from readiness.areas.scaling.kubernetes.view import View
 from readiness.areas.scaling.probes.connection_budget import budget
 from readiness.areas.scaling.probes.sides import Sides
 from readiness.config.base.tables import Config
+from readiness.lib.kubernetes.pods import unanswered, unprobed
 from readiness.lib.kubernetes.resources import CPU, MEMORY, lacking
-from readiness.lib.kubernetes.serving import unanswered, unprobed
 from readiness.lib.text import listed, worst
 from readiness.model.errors import NoData, NotPermitted
 

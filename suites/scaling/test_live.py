@@ -3,8 +3,7 @@
 from collections.abc import Callable
 
 from readiness import Evidence, Measurement, at_least, at_most, check
-from readiness.areas.scaling.config import Agreed, Live, Scaling
-from readiness.areas.scaling.judging import record_not_judged
+from readiness.areas.scaling.config import Agreed, Live, Scaling, record_not_judged
 from readiness.areas.scaling.probes.course import course, timeline
 from readiness.areas.scaling.probes.drill import Pace, Phase, Scaled
 from readiness.lib.prober.judging import figure, judge_served

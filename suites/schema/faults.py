@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from readiness.areas.schema.reference.levers import sql_fault
+from readiness.areas.schema.reference import sql_fault
 from readiness.model.fault import broken_by
 
 _NOTES: Final = "shop.delivery_notes"

@@ -18,8 +18,8 @@ from readiness.areas.schema.probes.rows import age_of_newest, rows_up_to
 from readiness.lib.postgres import Connection, connect
 from readiness.lib.postgres.fingerprint import Fingerprint, kind_of
 from readiness.lib.text import listed
+from readiness.model.errors import did_you_mean
 from readiness.model.figures import counted
-from readiness.model.suggest import did_you_mean
 
 _SOURCE = "pg_catalog, as `readiness schema save` reads it"
 

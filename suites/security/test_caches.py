@@ -2,9 +2,9 @@
 
 from readiness import Evidence, Measurement, at_most, check, equal_to
 from readiness.areas.security.config import Site
-from readiness.areas.security.judging import none_of
 from readiness.areas.security.probes import cache_away, caches
 from readiness.areas.security.probes.caches import Stored
+from readiness.lib.findings import none_of
 from readiness.lib.guardian import Undo
 from readiness.lib.retry import judge_time
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from readiness import Evidence, check
 from readiness.areas.security.config import Protected, ScheduledJob, Site
-from readiness.areas.security.judging import none_of
 from readiness.areas.security.probes import access
 from readiness.areas.security.probes.visits import trusting
+from readiness.lib.findings import none_of
 
 _KINDS = {
     "none": "open without credentials",

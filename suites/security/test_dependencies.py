@@ -2,8 +2,8 @@
 
 from readiness import Evidence, check
 from readiness.areas.security.config import Audit
-from readiness.areas.security.judging import none_of
 from readiness.areas.security.probes import audits
+from readiness.lib.findings import none_of
 
 
 @check(

@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 from readiness import Evidence, Measurement, at_least, check, equal_to
 from readiness.areas.security import headers
 from readiness.areas.security.config import Site
-from readiness.areas.security.judging import none_of, which
 from readiness.areas.security.probes import access, tls, visits
 from readiness.areas.security.probes.tls import Certificate
 from readiness.areas.security.probes.visits import Plain, Visit
+from readiness.lib.findings import none_of
 from readiness.lib.text import clean
 from readiness.model.evidence import NotApplicable
 
@@ -183,7 +183,7 @@ def test_hsts(site: Site, visit_of: VisitOf, evidence: Evidence) -> None:
     """On pages, refusals and errors; a header that browsers reject counts as missing."""
     seen = visit_of(site)
     source = f"GET {site.url}: strict-transport-security"
-    without = which(seen.answers, lambda answer: headers.hsts_s(answer) is None)
+    without = headers.which(seen.answers, lambda answer: headers.hsts_s(answer) is None)
     none_of(
         evidence, "present", "answers have no valid Strict-Transport-Security", without,
         len(seen.answers), source,
@@ -230,7 +230,7 @@ def test_headers(site: Site, visit_of: VisitOf, evidence: Evidence) -> None:
         ("referrer", "HTML answers send whole addresses to other sites", headers.tells_addresses,
          seen.documents),
     ):  # fmt: skip
-        none_of(evidence, key, name, which(answers, wrong), len(answers), source)
+        none_of(evidence, key, name, headers.which(answers, wrong), len(answers), source)
 
 
 @check(
@@ -255,7 +255,7 @@ def test_csp(site: Site, visit_of: VisitOf, evidence: Evidence) -> None:
     if not seen.documents:
         raise NotApplicable(f"none of {len(seen.answers)} answers of {site.url} is HTML")
     source = f"GET {site.url}: content-security-policy"
-    without = which(seen.documents, lambda answer: not headers.has_policy(answer))
+    without = headers.which(seen.documents, lambda answer: not headers.has_policy(answer))
     none_of(
         evidence, "present", "HTML answers enforce no Content-Security-Policy", without,
         len(seen.documents), source,

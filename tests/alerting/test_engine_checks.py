@@ -145,7 +145,7 @@ def test_fault_of_the_engine_is_a_miss(fault: str, miss: str, servers: tuple[str
     url, inbox = servers
     engine = engine_at(url).model_copy(update={"within_s": 4.0})
     if fault not in ESCALATION:
-        engine = engine.model_copy(update={"escalation": None})
+        engine = engine.model_copy(update={"escalation": None, "within_s": 2.0})
     with faulty(url, fault):
         assert miss in misses(judged(target_of(engine, inbox)))
 
@@ -155,14 +155,14 @@ def test_history_that_marks_firing_alerts_as_ended_is_an_error(servers: tuple[st
     url, inbox = servers
     engine = engine_at(url)
     vague = EngineHistory(url=f"{url}/history", resolved_text="rd")
-    config = target_of(engine.model_copy(update={"history": vague}), inbox)
+    config = target_of(engine.model_copy(update={"history": vague, "escalation": None}), inbox)
     with pytest.raises(NoData, match="marked as ended while the alert fires"):
         judged(config).conclude()
 
 
 def test_an_acknowledged_alert_that_was_seen_nowhere_is_an_error(servers: tuple[str, str]) -> None:
     url, inbox = servers
-    blind = engine_at(url).model_copy(update={"history": None})
+    blind = engine_at(url).model_copy(update={"history": None, "within_s": 1.0})
     with faulty(url, "notifies_first"):
         found = [error.message for error in judged(target_of(blind, inbox)).lost]
     assert any("seen neither at the first tier nor in the history" in text for text in found)

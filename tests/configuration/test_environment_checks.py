@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 
 from readiness.areas.configuration.config import App
-from readiness.areas.configuration.environment import Place
-from readiness.areas.configuration.privacy import private
+from readiness.areas.configuration.environment import Place, private
 from readiness.areas.configuration.probes.declared import of_declared
 from readiness.areas.configuration.probes.running import of_running
 from readiness.config.models import Config

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from readiness.areas.database.config import HealthLimits
-from readiness.areas.database.grading import no_less_than, no_more_than, none_of
+from readiness.areas.database.grading import no_less_than, no_more_than
 from readiness.areas.database.probes.counters import Checkpoints, Counted, Counters
 from readiness.areas.database.probes.server import Release, newest_minor, supported_until
 from readiness.areas.database.probes.statements import (
@@ -18,6 +18,7 @@ from readiness.areas.database.probes.statements import (
     window,
 )
 from readiness.areas.database.snapshots import Server, Snapshot, StatementUse
+from readiness.lib.findings import none_of
 from readiness.lib.text import worst
 from readiness.model.errors import NoData
 from readiness.model.evidence import Evidence

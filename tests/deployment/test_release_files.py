@@ -12,8 +12,7 @@ from readiness.areas.deployment.config import Deployment, Order, Report, SavedLa
 from readiness.areas.deployment.probes import files
 from readiness.areas.deployment.probes.releases import read_report
 from readiness.areas.deployment.probes.start_order import read_order
-from readiness.areas.deployment.reference import levers
-from readiness.areas.deployment.reference.levers import ReleaseFiles, ReleaseLevers
+from readiness.areas.deployment.reference.target import ReleaseFiles, ReleaseLevers, make
 from readiness.model.errors import ReferenceSystemError
 
 
@@ -30,7 +29,7 @@ class Levers(ReleaseLevers):
 
 @pytest.fixture
 def released(tmp_path: Path) -> ReleaseFiles:
-    return levers.make(tmp_path, "1.5.0", {})
+    return make(tmp_path, "1.5.0", {})
 
 
 def content(folder: Path) -> dict[str, tuple[bytes, int]]:

@@ -23,7 +23,7 @@ from readiness.cli.main import main
 from readiness.config.loading import load
 from readiness.lib.guardian import Guardian
 from readiness.lib.http import Session
-from readiness.model.exitcodes import ExitCode
+from readiness.model.verdict import ExitCode
 from readiness.run.safety import fingerprint
 from readiness.servers import programs
 from readiness.servers.postgres import PrivatePostgres

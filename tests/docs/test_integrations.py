@@ -25,7 +25,7 @@ from readiness.areas.manifests.config import Manifests
 from readiness.areas.manifests.probes import reading
 from readiness.areas.scaling.probes import sides
 from readiness.config.loading import load
-from readiness.model.exitcodes import ExitCode
+from readiness.model.verdict import ExitCode
 from readiness.report import files, html
 from readiness.servers import programs
 from readiness.servers.processes import free_port

@@ -92,7 +92,8 @@ def test_the_archive_of_sources_makes_the_same_wheel(installed: Path, tmp_path: 
 def test_the_wheel_has_every_file_that_the_checkout_has(installed: Path) -> None:
     (bundled,) = installed.parent.parent.glob("lib/python*/site-packages/readiness")
     for room, there in (("readiness", bundled), ("suites", bundled / "_bundle/suites")):
-        files = [path for path in (ROOT / room).rglob("*") if "__pycache__" not in path.parts]
+        found = (path for path in (ROOT / room).rglob("*") if path.is_file())
+        files = [path for path in found if "__pycache__" not in path.parts]
         assert files
         assert [f for f in files if not (there / f.relative_to(ROOT / room)).exists()] == []
 

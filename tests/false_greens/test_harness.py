@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from readiness.model.exitcodes import exit_code
 from readiness.model.record import Verdict
+from readiness.model.verdict import exit_code
 from tests.plugin.events import ledger_of, plan_event, report_event
 from tests.plugin.gates import BOTH, CONFIG, HEAD, MANY, PASS, XDIST, Gate
 from tests.support.processes import eventually
@@ -219,7 +219,7 @@ def _user_run(
     (folder / "checks").mkdir()
     (folder / "checks/test_own.py").write_text(HEAD + source)
     return subprocess.Popen(
-        [sys.executable, "-m", "readiness", "run", "-n", "2", *arguments],
+        [sys.executable, "-m", "readiness", "run", "-n", "1", *arguments],
         cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

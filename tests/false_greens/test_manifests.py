@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from readiness.areas.manifests import reference
 from readiness.areas.manifests.config import Manifests
-from readiness.areas.manifests.reference import target
 from tests.support.manifest_checks import HAS_PARSER, Judged
 
 
@@ -58,8 +58,8 @@ from tests.support.manifest_checks import HAS_PARSER, Judged
 def test_the_effect_is_judged(
     file: str, old: str, new: str, misses: dict[str, set[str]], tmp_path: Path
 ) -> None:
-    target.copy_files(tmp_path)
-    folder = tmp_path / target.FOLDER
+    reference.copy_files(tmp_path)
+    folder = tmp_path / reference.FOLDER
     path = folder / file
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new, 1))

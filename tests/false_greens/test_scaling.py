@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from readiness.areas.scaling.reference.target import copy_manifests
+from readiness.areas.scaling.reference import copy_manifests
 from tests.scaling.test_scaling_faults import missed, shop
 
 METRICS = """\

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from readiness.model.record import load
-from readiness.report import html, junit, markdown
+from readiness.report import html, machines, markdown
 from readiness.report.console import summary
 from tests.support.records import small_record
 
@@ -22,7 +22,7 @@ UPDATE = "READINESS_UPDATE_GOLDEN" in os.environ
 OUTPUTS = {
     "small.html": lambda: "".join(html.render(small_record())),
     "small.md": lambda: markdown.render(small_record()),
-    "small.xml": lambda: junit.render(small_record()),
+    "small.xml": lambda: machines.junit(small_record()),
     "small.txt": lambda: summary(
         small_record(), width=80, color=False, report="reports/readiness.html"
     ),

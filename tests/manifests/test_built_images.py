@@ -21,7 +21,7 @@ import pytest
 from readiness.areas.manifests import built
 from readiness.areas.manifests.config import Manifests
 from readiness.areas.manifests.probes import images
-from readiness.areas.manifests.reference.image import Built, tar_of, write
+from readiness.areas.manifests.reference import Built, tar_of, write
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.evidence import CheckFailed, Evidence
 from tests.support.monitored_service import suite

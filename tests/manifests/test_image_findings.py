@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from readiness.areas.manifests import reference
 from readiness.areas.manifests.config import Manifests
-from readiness.areas.manifests.reference import target
 from tests.support.manifest_checks import HAS_PARSER, Judged
 
 SECRET = "x7Hd2kqP"
@@ -21,8 +21,8 @@ ENV = "ENV PYTHONUNBUFFERED=1\n"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    target.copy_files(tmp_path)
-    return tmp_path / target.FOLDER
+    reference.copy_files(tmp_path)
+    return tmp_path / reference.FOLDER
 
 
 def edited(path: Path, old: str, new: str) -> None:

@@ -9,8 +9,8 @@ from typing import cast
 
 import pytest
 
+from readiness.areas.manifests import reference
 from readiness.areas.manifests.config import Manifests
-from readiness.areas.manifests.reference import target
 from readiness.model.fault import Fault, faults_of
 from readiness.reference.system import ReferenceSystem
 from tests.support.manifest_checks import HAS_PARSER, Judged
@@ -20,13 +20,13 @@ FAULTS = [
     fault
     for module in ("faults", "faults_images")
     for fault in faults_of(suite(f"manifests.{module}"))
-    if fault.needs != target.LINTER and (HAS_PARSER or fault.needs != target.PARSER)
+    if fault.needs != reference.LINTER and (HAS_PARSER or fault.needs != reference.PARSER)
 ]
 
 
-class Levers(target.ManifestLevers):
+class Levers(reference.ManifestLevers):
     def __init__(self, folder: Path) -> None:
-        self._files = folder / target.FOLDER
+        self._files = folder / reference.FOLDER
 
 
 class System:
@@ -37,15 +37,19 @@ class System:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("orders")
-    target.copy_files(made)
+    reference.copy_files(made)
     return made
 
 
 def missed(folder: Path) -> dict[str, set[str]]:
-    table = tomllib.loads(target.manifests(folder, has_linter=False))["manifests"]
+    table = tomllib.loads(reference.manifests(folder, has_linter=False))["manifests"]
     found = Judged(Manifests.model_validate(table))
     assert not found.unfit
     return {f"{check}[manifests]": keys for check, keys in found.misses.items()}
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_healthy_files_pass_all_checks(folder: Path) -> None:
@@ -54,6 +58,7 @@ def test_healthy_files_pass_all_checks(folder: Path) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_makes_exactly_its_judgements_miss(fault: Fault, folder: Path) -> None:
+    before = contents(folder)
     with fault.apply(cast("ReferenceSystem", System(folder))):
         assert missed(folder) == {check: set(keys) for check, keys in fault.misses.items()}
-    assert missed(folder) == {}
+    assert contents(folder) == before

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from readiness.areas.manifests.reference import target
+from readiness.areas.manifests import reference
 from tests.support.manifest_checks import judged
 
 ORDERS = "orders.yaml"
@@ -47,8 +47,8 @@ spec:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    target.copy_files(tmp_path)
-    place = tmp_path / target.FOLDER
+    reference.copy_files(tmp_path)
+    place = tmp_path / reference.FOLDER
     for name in ("compose.yaml", "Dockerfile"):
         (place / name).unlink()
     return place

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from readiness.areas.manifests import reference
 from readiness.areas.manifests.config import Manifests
 from readiness.areas.manifests.probes.reading import side_of_cluster, sides_of_files
-from readiness.areas.manifests.reference import target
 from readiness.lib.kubernetes import definitions
 from readiness.lib.kubernetes.definitions import newest, of_release, tables
 from readiness.lib.kubernetes.fields import mistakes
@@ -28,9 +28,9 @@ UID = {"uid": "1"}
 def test_a_release_without_its_package_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target.copy_files(tmp_path)
+    reference.copy_files(tmp_path)
     monkeypatch.setattr(definitions, "find_spec", lambda _: None)
-    found = judged(tmp_path / target.FOLDER, kubernetes_version="1.30")
+    found = judged(tmp_path / reference.FOLDER, kubernetes_version="1.30")
     assert found.misses["manifests.valid"] == set()
     assert "kubernetes-validate" in found.texts["manifests.valid"]
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from readiness.areas.manifests import reference
 from readiness.areas.manifests.config import Manifests
-from readiness.areas.manifests.reference import target
 from readiness.areas.manifests.workloads import Agreed
 from tests.support.manifest_checks import Judged, judged
 
@@ -24,8 +24,8 @@ data: {x: "1"}
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    target.copy_files(tmp_path)
-    return tmp_path / target.FOLDER
+    reference.copy_files(tmp_path)
+    return tmp_path / reference.FOLDER
 
 
 def with_file(folder: Path, text: str | bytes) -> Judged:

@@ -1,6 +1,6 @@
 import pytest
 
-from readiness.model.suggest import did_you_mean, nearest
+from readiness.model.errors import did_you_mean, nearest
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from readiness.areas.monitoring.config import Dashboard, Grafana
 from readiness.areas.monitoring.probes import grafana
 from readiness.config.models import Config
-from readiness.fixtures.grafana import open_dashboard
+from readiness.fixtures.monitoring import open_dashboard
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.evidence import Evidence
 from readiness.model.secrets import Secret

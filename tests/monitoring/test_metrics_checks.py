@@ -21,6 +21,7 @@ pytestmark = pytest.mark.contract
 def _counts_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """This service has counted before it answers: what is not there then never comes."""
     monkeypatch.setattr(truth_probe, "_SETTLE_S", 0.5)
+    monkeypatch.setattr(truth_probe, "_SLACK_S", 1.0)
 
 
 TARGET = Config.model_validate({"target": {"name": "t"}})

@@ -4,7 +4,9 @@ import importlib
 import json
 import os
 import pkgutil
-from collections.abc import Callable, Mapping
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -84,6 +86,7 @@ class Run:
 
 
 Gate = Callable[..., Run]
+_LONGEST_S: Final = 120
 
 
 # pytester forgets what a run in this process imports; what is here before, it leaves alone.
@@ -107,6 +110,22 @@ BOTH: Final = pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "xdi
 XDIST: Final = pytest.mark.parametrize("workers", ["2"], indirect=True)
 
 
+@contextmanager
+def _no_longer() -> Iterator[None]:
+    """Fail a run that waits for its workers for ever."""
+
+    def too_long(*_: object) -> None:
+        pytest.fail(f"the run took longer than {_LONGEST_S} s")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(_LONGEST_S)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
 @pytest.fixture
 def workers(request: pytest.FixtureRequest) -> str:
     """How many workers run the checks: none, in one process, unless a test is marked otherwise."""
@@ -119,7 +138,7 @@ def gate(pytester: pytest.Pytester, workers: str, monkeypatch: pytest.MonkeyPatc
 
     With `apart` it is run in a process of its own, which sees what the environment says.
 
-    Without workers it is run in this process: four fifths of its time would go to imports.
+    Otherwise it is run in this process: four fifths of its time would go to imports.
     """
     usual = ["--readiness", "-p", "no:locust", "-p", "no:hypothesispytest"]
     # All of these checks stand in one file, which two workers are to share here.
@@ -144,11 +163,13 @@ def gate(pytester: pytest.Pytester, workers: str, monkeypatch: pytest.MonkeyPatc
         if conftest:
             (checks / "conftest.py").write_text(conftest)
         asked = (*usual, "-n", workers, *arguments, "checks")
-        if workers == "0" and not apart:
-            # A run that is refused ends as an interrupted one does.
-            result = pytester.runpytest_inprocess(*asked, no_reraise_ctrlc=True)
+        if apart:
+            result = pytester.runpytest_subprocess(*asked, timeout=_LONGEST_S)
         else:
-            result = pytester.runpytest_subprocess(*asked, timeout=120)
+            # Without workers, each check has a time limit of its own, by the same signal.
+            with _no_longer() if workers != "0" else nullcontext():
+                # A run that is refused ends as an interrupted one does.
+                result = pytester.runpytest_inprocess(*asked, no_reraise_ctrlc=True)
         return Run(int(result.ret), result.stdout.str() + result.stderr.str(), pytester.path)
 
     return run

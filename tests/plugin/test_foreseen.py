@@ -65,7 +65,7 @@ def judged(folder: Path, *arguments: str) -> list[dict[str, Any]]:
 
 def test_a_run_is_the_same_as_one_that_collects_everything(tmp_path: Path) -> None:
     foreseen = judged(tmp_path, "-n", "2")
-    collected = judged(tmp_path, "-n", "2", "-k", COLLECTING)
+    collected = judged(tmp_path, "-n", "0", "-k", COLLECTING)
     assert foreseen == collected
     assert {check["id"] for check in foreseen} == bundle.known_ids()
     assert {check["outcome"] for check in foreseen} >= {"not-run", "not-applicable", "error"}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from readiness.model.exitcodes import ExitCode
+from readiness.model.verdict import ExitCode
 from tests.plugin.gates import BOTH, CONFIG, FAIL, MANY, PASS, XDIST, Gate, not_applicable
 
 PARTS = """

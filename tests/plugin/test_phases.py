@@ -1,5 +1,6 @@
 """The order in which a run does things, and how it divides them among workers."""
 
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def test_load(evidence, benchmark):
 """
     )
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    refused = gate(source, "--readiness-allow=load", config=config)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    refused = gate(source, "--readiness-allow=load", config=config, workers="0")
     assert refused.code == 2
     assert not refused.has_record
     assert not list(tmp_path.glob("readiness-run-*"))

@@ -16,11 +16,10 @@ from readiness.cli import prove as command
 from readiness.model.check import Effect
 from readiness.model.errors import UsageError
 from readiness.model.evidence import Outcome
-from readiness.model.exitcodes import ExitCode
 from readiness.model.fault import Fault
 from readiness.model.measurement import Limit, Measurement, at_most
 from readiness.model.record import CheckResult
-from readiness.prove import proofs
+from readiness.model.verdict import ExitCode
 from readiness.prove.prover import HEALTHY, Proof, Prover
 from readiness.reference.parts import PARTS
 from readiness.reference.system import ReferenceSystem
@@ -84,12 +83,12 @@ def test_an_unknown_optional_part_is_a_usage_error() -> None:
 
 
 def test_table_and_page_show_untried_faults_with_the_reason() -> None:
-    text = proofs.summary([PROVEN, UNTRIED])
+    text = command.summary([PROVEN, UNTRIED])
     assert "NOT TRIED" in text
     assert "cannot be tried here: timescale is absent: not built" in text
     assert text.endswith("1 of 2 proven, 1 not tried")
-    assert proofs.summary([PROVEN]).endswith("1 of 1 proven")
-    page = proofs.page([PROVEN, UNTRIED])
+    assert command.summary([PROVEN]).endswith("1 of 1 proven")
+    page = command.page([PROVEN, UNTRIED])
     assert "<h1>1 of 2 proven, 1 not tried</h1>" in page
     assert ">NOT TRIED</td>" in page
 
@@ -247,7 +246,7 @@ def test_an_unproven_fault_is_tried_again_on_a_new_system(
     assert (again.fault, again.proven, again.second_try) == (MARKED.name, proven, True)
     assert [p.second_try for p in (healthy, after)] == [False, False]
     assert len(started) == 2
-    told = proofs.summary([healthy, again, after])
+    told = command.summary([healthy, again, after])
     assert ("on the second try, running alone" in told) is proven
     assert again.to_dict()["second_try"] is True
 

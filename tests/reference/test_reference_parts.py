@@ -4,23 +4,25 @@ import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from datetime import date
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from readiness import reference
 from readiness.areas.backup.reference.backups import Backups
 from readiness.areas.backup.reference.wal_archive import WalArchive
 from readiness.areas.configuration.reference import ci_server
 from readiness.areas.configuration.reference.target import Configured
 from readiness.areas.database.reference.target import Around
-from readiness.areas.deployment.reference.levers import ReleaseFiles
+from readiness.areas.deployment.reference.target import ReleaseFiles
 from readiness.areas.monitoring.reference import error_tracker, grafana
 from readiness.areas.monitoring.reference.target import Watch
 from readiness.areas.performance.reference import DECLARED_BY_FAULTS
 from readiness.areas.platforms.reference import platform_server
-from readiness.areas.schema.reference.target import Facts as SchemaFacts
+from readiness.areas.schema.reference import Facts as SchemaFacts
 from readiness.areas.security.reference.cache import Catalog
 from readiness.areas.security.reference.target import Audited, Front
 from readiness.areas.signoff.reference import Signed, make
@@ -30,7 +32,6 @@ from readiness.config.models import Config
 from readiness.config.subjects import subjects
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReferenceSystemError
-from readiness.reference import extra
 from readiness.reference.parts import PARTS, Part, absent_here, coverage, no_copier, not_applicable
 from readiness.reference.target import Facts, readiness_toml
 from readiness.run import catalogue
@@ -72,6 +73,13 @@ ENVIRON = {
 Lacking = Callable[..., tuple[Config, dict[str, str]]]
 
 
+@cache
+def idle() -> Guardian:
+    """Nothing is started that it would have to end."""
+    with Guardian() as guardian:
+        return guardian
+
+
 def facts(folder: Path, absent: Collection[str], signed: Signed) -> Facts:
     """A system that never ran, as it would be told of without some of its parts."""
     watched = "prometheus" not in absent
@@ -80,9 +88,8 @@ def facts(folder: Path, absent: Collection[str], signed: Signed) -> Facts:
         folder / "backups", folder / "layers", folder / "offsite", folder / "vault",
         has_amcheck="pg_amcheck" not in absent, archive=archive,
     )  # fmt: skip
-    with Guardian() as guardian:
-        daemon = Daemon("fleet", lambda port: [str(port)], folder, guardian, port=9)
-        catalog = Catalog("redis-server", folder / "catalog", guardian)
+    daemon = Daemon("fleet", lambda port: [str(port)], folder, idle(), port=9)
+    catalog = Catalog("redis-server", folder / "catalog", idle())
     dashboard = folder / "dashboard.json"
     dashboard.write_bytes(Path(grafana.__file__).with_name("dashboard.json").read_bytes())
     return Facts(
@@ -279,15 +286,17 @@ def test_schema_is_copied_by_programs_not_older_than_the_server() -> None:
 
 
 def test_all_packages_of_the_extra_are_installed() -> None:
-    extra.require()
+    reference.require()
 
 
 def test_missing_package_is_named_with_the_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(extra, "find_spec", lambda name: None if name == "uvicorn" else object())
+    monkeypatch.setattr(
+        reference, "find_spec", lambda name: None if name == "uvicorn" else object()
+    )
     with pytest.raises(ReferenceSystemError) as told:
-        extra.require()
+        reference.require()
     assert "not installed: uvicorn" in told.value.sentence
     assert "py3-none-any.whl[reference]'" in str(told.value)
 
@@ -296,7 +305,7 @@ def test_missing_package_is_named_with_the_command(
 def test_command_without_the_extra_ends_without_traceback(
     command: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extra, "find_spec", lambda _: None)
+    monkeypatch.setattr(reference, "find_spec", lambda _: None)
     ended = CliRunner().invoke(main, command)
     assert ended.exit_code == 2
     assert ".whl[reference]" in ended.output

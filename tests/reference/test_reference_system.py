@@ -249,7 +249,6 @@ def test_absent_parts_have_a_reason(system: ReferenceSystem) -> None:
     assert not [reason for reason in system.absent.values() if not reason]
 
 
-@pytest.mark.fast
 def as_in_the_readme(system: ReferenceSystem, folder: Path) -> Path:
     """Of the reference system's file only the tables that the first file in the README has."""
     blocks = re.findall(r"```toml\n(.*?)```", (bundle.root() / "README.md").read_text(), re.DOTALL)
@@ -306,6 +305,7 @@ def test_the_first_file_of_the_readme_becomes_ready(
     assert covered.required == covered.judged + covered.excused > len(core)
 
 
+@pytest.mark.fast
 def test_prometheus_scrapes_every_job(system: ReferenceSystem) -> None:
     prometheus = config_of(system).prometheus
     if prometheus is None:
@@ -444,9 +444,9 @@ except KeyboardInterrupt:
 """
 
 
-# All of it is killed once: whoever interrupts or ends it, the same guardian does the rest.
+# All of it is killed once: whoever interrupts or kills it, the same guardian does the rest.
 @pytest.mark.parametrize("when", ["starting PostgreSQL", "filling", "started"])
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_killed_owner_leaves_no_process_and_no_folder(
     open_folder: Path, when: str, number: signal.Signals
 ) -> None:

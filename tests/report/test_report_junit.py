@@ -7,7 +7,7 @@ import pytest
 
 from readiness.model.decision import Decision, Kind
 from readiness.model.record import RunRecord, SuiteResult, SuiteState
-from readiness.report import junit
+from readiness.report import machines
 from tests.support.records import make_check, make_record, small_record
 
 GOOD = make_check("backup.restores", severity="blocker")
@@ -17,7 +17,7 @@ OBSERVED = Decision(
 
 
 def _root(record: RunRecord) -> ET.Element:
-    return ET.fromstring(junit.render(record))  # noqa: S314 - we have just written it
+    return ET.fromstring(machines.junit(record))  # noqa: S314 - we have just written it
 
 
 def _kind(case: ET.Element) -> str:

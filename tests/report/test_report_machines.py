@@ -12,8 +12,9 @@ from markdown_it import MarkdownIt
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 
+from readiness.cli import docs
 from readiness.model.record import CauseNote, RunRecord
-from readiness.report import ctrf, openmetrics, pull_request, record_schema
+from readiness.report import machines, pull_request
 from tests.support.records import make_check, make_many, make_record, sample, small_record
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +29,7 @@ RECORDS: dict[str, Callable[[], RunRecord]] = {
 
 
 def _report(record: RunRecord) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads(ctrf.render(record))
+    loaded: dict[str, Any] = json.loads(machines.ctrf(record))
     return loaded
 
 
@@ -106,7 +107,7 @@ def _samples(text: str) -> dict[tuple[str, str], float]:
 @pytest.mark.parametrize("name", RECORDS)
 def test_both_parsers_read_the_metrics(name: str) -> None:
     record = RECORDS[name]()
-    samples = _samples(openmetrics.render(record))
+    samples = _samples(machines.openmetrics(record))
     verdicts = {k[1]: v for k, v in samples.items() if k[0] == "readiness_verdict"}
     assert sum(verdicts.values()) == 1
     (holds,) = [json.loads(labels)["verdict"] for labels, v in verdicts.items() if v]
@@ -118,7 +119,7 @@ def test_both_parsers_read_the_metrics(name: str) -> None:
 
 def test_the_metrics_say_how_much_was_judged_and_when() -> None:
     record = small_record()
-    known = {name: v for (name, _), v in _samples(openmetrics.render(record)).items()}
+    known = {name: v for (name, _), v in _samples(machines.openmetrics(record)).items()}
     assert known["readiness_coverage_ratio"] == pytest.approx(4 / 6)
     assert known["readiness_run_timestamp_seconds"] == record.run.finished.timestamp()
     assert known["readiness_run_duration_seconds"] == 702.3
@@ -128,7 +129,7 @@ def test_no_label_ends_early() -> None:
     record = small_record()
     hostile = 'a"b\\c\nd{x="1"} 2\n# EOF'
     target = record.target.model_copy(update={"name": hostile, "release": hostile})
-    samples = _samples(openmetrics.render(make_record([GOOD], target=target)))
+    samples = _samples(machines.openmetrics(make_record([GOOD], target=target)))
     labels = {json.loads(found)["target"] for _, found in samples}
     assert labels == {'a"b\\c d{x="1"} 2 # EOF'}
 
@@ -174,7 +175,7 @@ def test_a_ready_run_makes_a_short_comment() -> None:
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_a_record_is_valid_by_the_published_schema(name: str) -> None:
-    schema = json.loads((ROOT / "docs" / record_schema.NAME).read_text())
+    schema = json.loads((ROOT / "docs" / docs.NAME).read_text())
     known = jsonschema.validators.validator_for(schema)
     known.check_schema(schema)
     checker = known(schema, format_checker=known.FORMAT_CHECKER)
@@ -182,7 +183,7 @@ def test_a_record_is_valid_by_the_published_schema(name: str) -> None:
 
 
 def test_a_record_of_a_real_run_is_valid_by_the_published_schema() -> None:
-    schema = json.loads((ROOT / "docs" / record_schema.NAME).read_text())
+    schema = json.loads((ROOT / "docs" / docs.NAME).read_text())
     record = json.loads((ROOT / "reports" / "sample" / "readiness.json").read_text())
     jsonschema.validate(record, schema)
 
@@ -192,12 +193,12 @@ def test_what_is_not_a_record_is_not_valid(key: str) -> None:
     record = json.loads(small_record().to_json())
     del record[key]
     with pytest.raises(jsonschema.ValidationError, match=key):
-        jsonschema.validate(record, record_schema.json_schema())
+        jsonschema.validate(record, docs.json_schema())
     wrong = json.loads(small_record().to_json()) | {"verdict": "MAYBE"}
     with pytest.raises(jsonschema.ValidationError, match="MAYBE"):
-        jsonschema.validate(wrong, record_schema.json_schema())
+        jsonschema.validate(wrong, docs.json_schema())
 
 
 def test_the_published_schema_is_that_of_the_model() -> None:
-    published = (ROOT / "docs" / record_schema.NAME).read_text()
-    assert published == record_schema.render(), "make docs"
+    published = (ROOT / "docs" / docs.NAME).read_text()
+    assert published == docs.render(), "make docs"

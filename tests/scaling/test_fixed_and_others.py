@@ -7,8 +7,7 @@ import pytest
 import yaml
 
 from readiness.areas.scaling.config import Scaling
-from readiness.areas.scaling.kubernetes.controllers import rollout_of, usual_away
-from readiness.areas.scaling.kubernetes.disruption import protection
+from readiness.areas.scaling.kubernetes.controllers import protection, rollout_of, usual_away
 from readiness.areas.scaling.kubernetes.view import View, view
 from readiness.model.errors import NoData
 from tests.scaling.test_scaling_faults import missed

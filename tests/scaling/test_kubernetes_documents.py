@@ -10,7 +10,7 @@ import pytest
 
 from readiness.areas.scaling.config import Scaling
 from readiness.areas.scaling.probes.sides import sides, written
-from readiness.areas.scaling.reference.target import copy_manifests
+from readiness.areas.scaling.reference import copy_manifests
 from readiness.lib.kubernetes.inventory import Inventory, documents, read
 from readiness.lib.kubernetes.kubectl import Cluster
 from readiness.lib.kubernetes.parts import amount, part_of

@@ -11,7 +11,7 @@ from readiness.areas.scaling.kubernetes.accepted import changed, refused, shared
 from readiness.areas.scaling.kubernetes.view import View, view
 from readiness.lib.kubernetes import pods
 from readiness.lib.kubernetes.objects import PodSpec
-from readiness.lib.kubernetes.serving import unanswered, unprobed
+from readiness.lib.kubernetes.pods import unanswered, unprobed
 from tests.support.kubernetes_samples import TARGET, hpa, inventory, made
 
 # What a chart of today may hold, with the newest fields, in one Deployment.

@@ -13,7 +13,7 @@ import pytest
 from readiness.areas.scaling.config import Scaling
 from readiness.areas.scaling.kubernetes.view import view
 from readiness.areas.scaling.probes.sides import Sides, sides
-from readiness.areas.scaling.reference.target import ScalingLevers, copy_manifests
+from readiness.areas.scaling.reference import ScalingLevers, copy_manifests
 from readiness.lib.kubernetes.inventory import Inventory
 from readiness.model.check import ATTRIBUTE
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted
@@ -92,17 +92,22 @@ def judged(check: Callable[..., None], scaling: Scaling) -> Evidence | None:
     return None
 
 
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.iterdir()}
+
+
 def test_healthy_manifests_pass_all_checks(manifests: Path) -> None:
     assert missed(shop(manifests)) == {}
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_makes_exactly_its_judgements_miss(fault: Fault, manifests: Path) -> None:
+    before = contents(manifests)
     with fault.apply(cast("ReferenceSystem", System(manifests))):
         assert missed(shop(manifests)) == {
             k: set(v or ()) for k, v in fault.misses.items() if k != BUDGET
         }
-    assert missed(shop(manifests)) == {}
+    assert contents(manifests) == before
 
 
 def test_manifests_alone_leave_the_live_state_unknown(manifests: Path) -> None:

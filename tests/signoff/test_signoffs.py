@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from readiness.cli.signing import append, block
+from readiness.cli.policy import append_signoff, as_toml
 from readiness.config.base.signoffs import Signoff, SignoffPolicy
 from readiness.config.base.tables import Config, Target
 from readiness.config.loading import load
@@ -128,8 +128,8 @@ def path(tmp_path: Path) -> Path:
 
 def test_a_sign_off_is_added_and_nothing_else_changes(path: Path) -> None:
     path.chmod(0o640)
-    append(path, signoff())
-    append(path, signoff(item="legal"))
+    append_signoff(path, signoff())
+    append_signoff(path, signoff(item="legal"))
     assert path.read_text().startswith(FILE + "\n\n[[signoff]]\n")
     assert path.stat().st_mode & 0o777 == 0o640
     assert loaded(path, NOT_SET_HERE="correct-horse") == [
@@ -141,14 +141,14 @@ def test_a_sign_off_is_added_and_nothing_else_changes(path: Path) -> None:
 
 def test_the_line_ends_of_windows_stay(path: Path) -> None:
     path.write_bytes(FILE.replace("\n", "\r\n").encode())
-    append(path, signoff())
+    append_signoff(path, signoff())
     assert path.read_bytes().count(b"\n") == path.read_bytes().count(b"\r\n") > 10
 
 
 def test_a_link_stays_a_link(path: Path) -> None:
     link = path.with_name("link.toml")
     link.symlink_to(path.name)
-    append(link, signoff())
+    append_signoff(link, signoff())
     assert link.is_symlink()
     assert "[[signoff]]" in path.read_text()
 
@@ -157,7 +157,7 @@ def test_in_a_pyproject(tmp_path: Path) -> None:
     path = tmp_path / "pyproject.toml"
     tables = FILE.replace("[target", "[tool.readiness.target").replace("[s", "[tool.readiness.s")
     path.write_text(tables)
-    append(path, signoff())
+    append_signoff(path, signoff())
     assert tomllib.loads(path.read_text())["tool"]["readiness"]["signoff"][0]["item"] == "runbook"
 
 
@@ -173,7 +173,7 @@ def test_any_text_comes_back_as_it_was_signed(
     given = Signoff(
         item="runbook", person=person, evidence=evidence, release="${X}$${", expires=TODAY
     )
-    append(path, given)
+    append_signoff(path, given)
     assert loaded(path, SET="correct-horse") == [given.model_dump()]
 
 
@@ -192,12 +192,12 @@ def test_one_that_would_be_wrong_is_refused_whatever_is_set(
     given: Signoff,
     problem: str,
 ) -> None:
-    append(path, signoff())
+    append_signoff(path, signoff())
     before = path.read_bytes()
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError, match=problem):
-        append(path, given)
+        append_signoff(path, given)
     assert path.read_bytes() == before
 
 
@@ -213,7 +213,7 @@ def test_one_that_would_be_wrong_is_refused_whatever_is_set(
 def test_a_file_that_is_not_right_is_left_as_it_is(path: Path, text: str, problem: str) -> None:
     path.write_text(text)
     with pytest.raises(ConfigError, match=problem):
-        append(path, signoff())
+        append_signoff(path, signoff())
     assert path.read_text() == text
 
 
@@ -223,7 +223,7 @@ def test_a_file_that_cannot_be_replaced(path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(UsageError, match="cannot be written: Permission denied"):
-        append(path, signoff())
+        append_signoff(path, signoff())
     assert [p.name for p in path.parent.iterdir()] == ["readiness.toml"]
     assert path.read_text() == FILE
 
@@ -237,12 +237,12 @@ def test_a_change_by_somebody_else_is_not_lost(path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(Path, "chmod", meanwhile)
     with pytest.raises(UsageError, match="changed while the sign-off"):
-        append(path, signoff())
+        append_signoff(path, signoff())
     assert path.read_text().endswith("# theirs\n")
 
 
 def test_block_is_toml() -> None:
-    assert block(signoff(person='A "B" \\ ${C}\x7f')) == (
+    assert as_toml(signoff(person='A "B" \\ ${C}\x7f')) == (
         '[[signoff]]\nitem = "runbook"\nperson = "A \\"B\\" \\\\ $${C}\\u007f"\n'
         'evidence = "DOC-1"\nrelease = "1.2"\nexpires = 2026-03-10\n'
     )

@@ -41,16 +41,20 @@ function show(found) {
 """
 # The dark page differs in its colors alone.
 _AUDIT: Final = """
-for (const fold of document.querySelectorAll('details')) fold.open = true;
-const options = {resultTypes: ['violations']};
-const dark = matchMedia('(prefers-color-scheme: dark)').matches;
-if (dark) options.runOnly = {type: 'rule', values: ['color-contrast', 'link-in-text-block']};
-axe.run(document, options).then((found) => show({
-  dark,
-  checked: found.passes.length,
-  violations: found.violations.map((v) => [v.id, v.nodes.slice(0, 3).map((n) => n.html)]),
-}));
+async function audit() {
+  for (const fold of document.querySelectorAll('details')) fold.open = true;
+  const options = {resultTypes: ['violations']};
+  const dark = matchMedia('(prefers-color-scheme: dark)').matches;
+  if (dark) options.runOnly = {type: 'rule', values: ['color-contrast', 'link-in-text-block']};
+  const found = await axe.run(document, options);
+  return {
+    dark,
+    checked: found.passes.length,
+    violations: found.violations.map((v) => [v.id, v.nodes.slice(0, 3).map((n) => n.html)]),
+  };
+}
 """
+SCREEN: Final = "--window-size=1280,800"
 
 
 class Browser:
@@ -76,7 +80,7 @@ class Browser:
         """What axe-core finds in the page: `violations`, and the number of rules `checked`."""
         # 0 is dark and 1 is light in Blink's PreferredColorScheme.
         chosen = f"--blink-settings=preferredColorScheme={SCHEMES.index(scheme)}"
-        found = self.run(f"{_axe()}{_AUDIT}", "--window-size=1280,800", chosen)
+        found = self.run(f"{_needed_auditor()}audit().then(show);", SCREEN, chosen)
         assert found["dark"] == (scheme == "dark")
         return dict(found)
 
@@ -103,8 +107,21 @@ class Browser:
 
 
 @functools.cache
-def _axe() -> str:
+def _axe() -> str | AbsentError:
     try:
         return (packages.npm(*_AXE) / "axe.min.js").read_text(encoding="utf-8")
     except AbsentError as problem:
-        skip(problem)
+        return problem
+
+
+def auditor() -> str:
+    """What gives a script the function `audit`; empty where there is no axe-core."""
+    found = _axe()
+    return "" if isinstance(found, AbsentError) else found + _AUDIT
+
+
+def _needed_auditor() -> str:
+    found = _axe()
+    if isinstance(found, AbsentError):
+        skip(found)
+    return auditor()

@@ -42,7 +42,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivatePostgres
     """A PostgreSQL server of our own."""
     folder = tmp_path_factory.mktemp("postgres")
     binaries = _server_of_the_matrix()
-    settings = {"fsync": "off"}
+    # Each test has a database: the more there are, the more often autovacuum would visit one.
+    settings = {"fsync": "off", "autovacuum_naptime": "1d"}
     with PrivatePostgres.start(folder, binaries=binaries, settings=settings) as running:
         yield running
 

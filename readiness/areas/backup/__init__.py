@@ -63,9 +63,9 @@ def _discovers() -> Iterator[Discover]:
 
 
 def _no_archive(config: Config) -> str:
-    from readiness.lib.postgres import absence
+    from readiness.lib.postgres import session
 
-    return absence.nowhere(config.databases, "WAL archive", absence.ARCHIVES, absence.STANDBYS)
+    return session.nowhere(config.databases, "WAL archive", session.ARCHIVES, session.STANDBYS)
 
 
 AREA: Final = Area(

@@ -4,16 +4,51 @@ No value leaves this area: messages name variables, and say what is wrong with a
 """
 
 import re
-from collections.abc import Iterator, Mapping
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 from urllib.parse import unquote
 
 from readiness.areas.configuration import words
-from readiness.areas.configuration.config import Secrets
-from readiness.areas.configuration.privacy import private
+from readiness.areas.configuration.config import App, Secrets
+from readiness.model.errors import CouldNotMeasure, ReadinessError
 from readiness.model.secrets import PLACEHOLDER, register
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def private(read: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Let no error of a function show the values that it handles.
+
+    A report for engineers prints the arguments, and on demand the variables, of every frame of an
+    error; an error of Python itself may quote a value. Errors of ours lose their frames, and others
+    become one of ours that names only the place.
+    """
+
+    @wraps(read)
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return read(*args, **kwargs)
+        except ReadinessError as error:
+            raise error.with_traceback(None) from None
+        except Exception as error:  # noqa: BLE001 - whatever it is, it may quote a value
+            raise CouldNotMeasure(
+                f"an unexpected {type(error).__name__} at {_place_of(error)}",
+                where=read.__name__,
+                remedy="please report it",
+            ) from None
+
+    return call
+
+
+def _place_of(error: Exception) -> str:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(last.filename).name}:{last.lineno}"
+
 
 # `scheme://user:password@host`, and `password=...` of libpq, JDBC and ADO.NET.
 _IN_ADDRESS: Final = re.compile(r"^[A-Za-z][\w+.-]*://[^/?#@:]*:(?P<password>[^/?#]+)@")
@@ -148,3 +183,50 @@ def hide(place: Place, settings: Secrets) -> None:
         text = secret.value.reveal()
         if not words.weakness(secret.variable, text, 1):
             register(text)
+
+
+@private
+def placeholders(values: Mapping[str, Value]) -> list[str]:
+    """Those that somebody was to replace, each with the reason."""
+    found = {name: words.placeholder(name, value.reveal()) for name, value in values.items()}
+    return [f"{name} ({why})" for name, why in found.items() if why]
+
+
+@private
+def debugging(values: Mapping[str, Value], application: App) -> list[str]:
+    """Those that turn on what is for development, each with what it is."""
+    production = bool(application.production)
+    found = {
+        name: words.debug(name, value.reveal(), application.environment, production=production)
+        for name, value in values.items()
+    }
+    return [f"{name} ({why})" for name, why in found.items() if why]
+
+
+@private
+def local(values: Mapping[str, Value], application: App, place: Place) -> list[str]:
+    """Those that name this machine or container where another one is meant."""
+    if not application.production:
+        return []
+    return [
+        name
+        for name, value in values.items()
+        if words.local(name, value.reveal(), is_container=place.is_container)
+    ]
+
+
+@private
+def opened(places: Iterable[Place]) -> list[str]:
+    """Those that let a server accept anybody."""
+    return [
+        name
+        for place in places
+        for name, value in place.values.items()
+        if words.opens(name, value.reveal())
+    ]
+
+
+@private
+def lacking(names: Iterable[str], place: Place, state: str) -> list[str]:
+    """The needed variables that are `missing` or `empty`."""
+    return [name for name in names if place.lacks(name) == state]

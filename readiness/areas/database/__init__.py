@@ -93,15 +93,15 @@ def _discovers() -> Iterator[Discover]:
 
 
 def _no_standby(config: Config) -> str:
-    from readiness.lib.postgres import absence
+    from readiness.lib.postgres import session
 
-    return absence.nowhere(config.databases, "standby", absence.STANDBYS)
+    return session.nowhere(config.databases, "standby", session.STANDBYS)
 
 
 def _no_timescale(config: Config) -> str:
-    from readiness.lib.postgres import absence
+    from readiness.lib.postgres import session
 
-    return absence.nowhere(config.databases, "TimescaleDB", absence.TIMESCALE)
+    return session.nowhere(config.databases, "TimescaleDB", session.TIMESCALE)
 
 
 AREA: Final = Area(

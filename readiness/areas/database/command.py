@@ -11,8 +11,7 @@ from readiness.areas.database.snapshots import Snapshot, Store
 from readiness.config.base.area import Configured
 from readiness.lib import postgres
 from readiness.lib.options import config_option
-from readiness.model.errors import CouldNotMeasure, UsageError
-from readiness.model.suggest import did_you_mean
+from readiness.model.errors import CouldNotMeasure, UsageError, did_you_mean
 
 _HOUR_S = 3600.0
 # A little less than a day: an hourly job that starts some seconds late still finds it due.

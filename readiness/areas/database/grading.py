@@ -1,13 +1,12 @@
-"""Judgements that several checks share: two limits for one figure, lists that must be empty."""
+"""Judgements that several checks share: two limits for one figure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from readiness.config.base import Model
-from readiness.lib.text import worst
 from readiness.model.evidence import Evidence
 from readiness.model.figures import quantity
-from readiness.model.measurement import Limit, Measurement, at_least, at_most, equal_to
+from readiness.model.measurement import Limit, Measurement, at_least, at_most
 
 
 def no_more_than(
@@ -34,31 +33,6 @@ def no_more_than(
 
 no_less_than = partial(no_more_than, bound=at_least)
 """The same for a figure that must be large."""
-
-
-def none_of(
-    evidence: Evidence,
-    key: str,
-    name: str,
-    found: Sequence[str],
-    among: int,
-    source: str,
-    *,
-    warn_only: bool = False,
-) -> bool:
-    """Judge that a list is empty: `found` has one text for each of the objects that are wrong.
-
-    `name` says what is wrong, after "2 of 7": "tables without statistics"; `among` is how many
-    objects were judged.
-    """
-    return evidence.judge(
-        key,
-        Measurement(name, len(found), "count", source, samples=among),
-        equal_to(0),
-        worst(found),
-        says=f"{len(found)} of {among} {name}",
-        warn_only=warn_only,
-    )
 
 
 def size(count: float) -> str:

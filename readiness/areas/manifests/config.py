@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from readiness.config.base import Count, File, Model, Positive, Text, tables
+from readiness.lib.findings import SeverityWord
 from readiness.lib.kubernetes.kubectl import Cluster
-from readiness.lib.severities import SeverityWord
 
 LinterName = Literal["checkov", "compose-lint", "hadolint", "zizmor"]
 _RELEASE = r"^1\.[0-9]{1,3}$"

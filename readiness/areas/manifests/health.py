@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from readiness.areas.manifests.workloads import Side, Workload, services_of
-from readiness.lib.kubernetes import serving
+from readiness.lib.kubernetes import pods
 from readiness.lib.kubernetes.objects import Container, Service
 
 _GRACE_S: Final = 30
@@ -48,7 +48,7 @@ def unready(side: Side) -> list[str]:
         for one in side.workloads
         if one.source is not None and not one.is_covered
         if (sending := services_of(one, services))
-        for name in serving.unprobed(one.source, sending)
+        for name in pods.unprobed(one.source, sending)
     ]
 
 
@@ -58,7 +58,7 @@ def unfailing(workloads: Iterable[Workload]) -> list[str]:
         f"{where}: {kind}"
         for where, container in _each(workloads)
         for kind, probe in _probes(container)
-        if kind != "readiness" and not serving.can_fail(probe)
+        if kind != "readiness" and not pods.can_fail(probe)
     ]
 
 
@@ -68,7 +68,7 @@ def without_port(workloads: Iterable[Workload]) -> list[str]:
         f"{where}: {kind} (port {port})"
         for where, container in _each(workloads)
         for kind, probe in _probes(container)
-        if serving.is_unknown(port := serving.port_of(probe), container)
+        if pods.is_unknown(port := pods.port_of(probe), container)
     ]
 
 
@@ -123,10 +123,10 @@ def on_others(workloads: Iterable[Workload]) -> list[str]:
 
 def _other_host(probe: _Probe) -> str:
     for handler in ("httpGet", "tcpSocket"):
-        host = str(serving.handler_of(probe, handler).get("host") or "")
+        host = str(pods.handler_of(probe, handler).get("host") or "")
         if not _LOCAL.fullmatch(host):
             return host
-    script = " ".join(serving.command_of(probe))
+    script = " ".join(pods.command_of(probe))
     hosts = [found["host"] for found in _URL.finditer(script)]
     if any(client in script for client in _CLIENTS):
         hosts += [found["host"] for found in _HOST.finditer(script)]
@@ -153,7 +153,7 @@ def _waits(container: Container) -> float | None:
         return None
     if hook.sleep:
         return hook.sleep.seconds
-    script = " ".join(serving.command_of({"exec": hook.exec}))
+    script = " ".join(pods.command_of({"exec": hook.exec}))
     sleeps = list(_SLEEP.finditer(script))
     if not sleeps:
         return None

@@ -1,12 +1,16 @@
-"""What the pods of a workload may do, by the defaults of Kubernetes; each finding names where."""
+"""What the pods of a workload may do, where they run, and what the API server refuses of them."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from readiness.areas.manifests.workloads import Side, Workload
 from readiness.lib.kubernetes import pods
-from readiness.lib.kubernetes.objects import ConfigMap, Container, LimitRange, Security
+from readiness.lib.kubernetes.definitions import Tables
+from readiness.lib.kubernetes.inventory import EVERY, Document
+from readiness.lib.kubernetes.objects import AwayFrom, ConfigMap, Container, LimitRange, Security
+from readiness.lib.kubernetes.parts import selects
+from readiness.lib.kubernetes.refusals import mistakes_in, refusals
 from readiness.lib.kubernetes.resources import lacking
 from readiness.lib.plain_secrets import in_arguments, in_text, in_variables
 
@@ -179,4 +183,123 @@ def without(side: Side, resource: str, *, limit: bool = False) -> list[str]:
         for one in side.workloads
         if not one.is_covered
         for name in lacking(one.pod, side.near(LimitRange, one.namespace), resource, limit=limit)
+    ]
+
+
+NODE: Final = "kubernetes.io/hostname"
+ZONE: Final = "topology.kubernetes.io/zone"
+
+
+def _rules(workload: Workload) -> Iterator[tuple[str, AwayFrom]]:
+    """Its rules that keep pods apart: spread constraints, and anti-affinity."""
+    for spread in workload.pod.topology_spread_constraints:
+        yield "topologySpreadConstraints", spread
+    affinity = workload.pod.affinity
+    apart = affinity.pod_anti_affinity if affinity else None
+    for term in apart.required if apart else []:
+        yield "podAntiAffinity", term
+    for preferred in apart.preferred if apart else []:
+        yield "podAntiAffinity", preferred.pod_affinity_term
+
+
+def replicated(workloads: Iterable[Workload]) -> list[Workload]:
+    """The workloads with two replicas or more, which are to be kept apart."""
+    return [one for one in workloads if one.replicas > 1 and one.source and not one.on_each_node]
+
+
+# The scheduler's own constraints (`PodTopologySpread`, `defaultingType: System`) prefer at most
+# three pods more on one node than on another: all three of a Deployment may share one.
+def together(workloads: Iterable[Workload], keys: Iterable[str]) -> list[str]:
+    """Workloads without a rule of one of these topologies that concerns their pods."""
+    wanted = set(keys)
+    return [
+        str(one)
+        for one in workloads
+        if not any(
+            rule.topology_key in wanted and selects(rule.label_selector, one.labels)
+            for _, rule in _rules(one)
+        )
+    ]
+
+
+def without_effect(workloads: Iterable[Workload]) -> list[str]:
+    """Spread constraints that do not count the workload's own pods."""
+    return [
+        f"{one}: {name} of {rule.topology_key}"
+        for one in workloads
+        for name, rule in _rules(one)
+        if name == "topologySpreadConstraints" and not selects(rule.label_selector, one.labels)
+    ]
+
+
+# Those of former releases, too: they are not custom resources.
+_OWN: Final = {"", "apps", "autoscaling", "batch", "policy", "extensions"}
+
+
+def _is_own(document: Document, fields: Tables) -> bool:
+    groups = {kind.partition(" ")[0].rpartition("/")[0] for kind in fields.kinds}
+    return document.group in groups | _OWN
+
+
+def judged(side: Side, fields: Tables) -> list[Document]:
+    """The documents of Kubernetes' own kinds; live ones were accepted already.
+
+    Those of workloads in [scaling.NAME] are judged by scaling.manifests.
+    """
+    covered = {(one.kind, one.name) for one in side.workloads if one.is_covered}
+    return [
+        one
+        for one in side.documents
+        if not one.is_live and _is_own(one, fields) and (one.kind, one.name) not in covered
+    ]
+
+
+def custom(side: Side, fields: Tables) -> list[str]:
+    """The kinds of other projects, whose fields only their definitions know."""
+    kinds = {one.kind for one in side.documents if not one.is_live and not _is_own(one, fields)}
+    return sorted(kinds)
+
+
+def _shown(document: Document) -> str:
+    return f"{document.where}: {document.kind} {document.name or '?'}"
+
+
+def unserved(documents: Iterable[Document], fields: Tables) -> list[str]:
+    """Objects of a version, or a kind, that the release does not have."""
+    return [
+        f"{_shown(one)} of {one.api_version}"
+        for one in documents
+        if f"{one.api_version} {one.kind}" not in fields.kinds
+    ]
+
+
+def refused(side: Side, documents: Sequence[Document], fields: Tables) -> list[str]:
+    """What the API server refuses, each with its place."""
+    found = [f"{_shown(one)}: {what}" for one in documents for what in _refused(one, fields)]
+    known = {id(one) for one in documents}
+    broken = [one for one in side.broken if id(one.document) in known]
+    told = {text.partition(": ")[0] for text in found}
+    found += [
+        f"{_shown(one.document)}: {one.error.message}"
+        for one in broken
+        if one.document.where not in told
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _refused(document: Document, fields: Tables) -> list[str]:
+    wrong = mistakes_in(document, fields)
+    found = [str(one) for one in wrong if not one.unknown]
+    # The rules are known of the kinds that have a model.
+    rules = refusals(document) if (document.group, document.kind) in EVERY else []
+    return [*found, *rules]
+
+
+def unknown(documents: Iterable[Document], fields: Tables) -> list[str]:
+    """Fields that do not exist: `strict decoding error: unknown field`."""
+    return [
+        f"{_shown(document)}: {one}"
+        for document in documents
+        for one in mistakes_in(document, fields)
+        if one.unknown
     ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from readiness.areas.manifests.workloads import Side, Workload, is_in, selected
-from readiness.lib.kubernetes import serving
+from readiness.lib.kubernetes import pods
 from readiness.lib.kubernetes.objects import (
     BackendService,
     Ingress,
@@ -56,9 +56,9 @@ def _listens(workload: Workload, port: int | str) -> bool | None:
         for container in workload.staying
         for probe in (container.readiness_probe, container.liveness_probe)
     )
-    if any(serving.port_of(probe or {}) == port for probe in asked):
+    if any(pods.port_of(probe or {}) == port for probe in asked):
         return True
-    if isinstance(port, str) or any(not serving.is_beside(one) for one in ports):
+    if isinstance(port, str) or any(not pods.is_beside(one) for one in ports):
         return False
     return None
 

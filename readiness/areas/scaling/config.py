@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -10,6 +10,8 @@ from pydantic_core import PydanticCustomError
 from readiness.config.base import Command, Count, File, Name, Named, Positive, Text, tables
 from readiness.lib.kubernetes.kubectl import Cluster
 from readiness.lib.prober.watched import Watched
+from readiness.model.evidence import Evidence
+from readiness.model.measurement import Measurement
 
 Percent = Annotated[int, Field(ge=0, le=1000)]
 _WORKLOAD = r"^(deployment|statefulset|rollout)/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
@@ -167,3 +169,22 @@ class Config(tables.Config):
     scaling: Annotated[dict[Name, Scaling], Field(min_length=1)] = Field(
         default={}, description="the workloads that an autoscaler scales, as [scaling.NAME]"
     )
+
+
+_SUBJECTS: Final[Mapping[str, str]] = {
+    "min_replicas": "minimum replica count",
+    "max_replicas": "maximum replica count",
+    "cpu_percent": "target utilization of CPU",
+    "memory_percent": "target utilization of memory",
+    "up_pods": "how fast pods are added",
+    "down_pods": "how fast pods are removed",
+}
+
+
+def record_not_judged(scaling: Scaling, evidence: Evidence, *keys: str) -> None:
+    """Record each of these keys that is not set, and what is not judged without it."""
+    table = f"[scaling.{scaling.name}]"
+    for key in keys:
+        if getattr(scaling, key) is None:
+            how = f"set `{key}` in {table}"
+            evidence.record(Measurement(f"not judged: {_SUBJECTS[key]}", how, "text", table))

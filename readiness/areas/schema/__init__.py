@@ -52,9 +52,9 @@ def _discovers() -> Iterator[Discover]:
 
 
 def _no_row_security(config: Config) -> str:
-    from readiness.lib.postgres import absence
+    from readiness.lib.postgres import session
 
-    return absence.nowhere(config.databases, "row security", absence.ROW_SECURITY)
+    return session.nowhere(config.databases, "row security", session.ROW_SECURITY)
 
 
 AREA: Final = Area(

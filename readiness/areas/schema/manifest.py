@@ -22,10 +22,9 @@ from readiness.lib.postgres.fingerprint import (
     surroundings,
 )
 from readiness.model.clean import clean
-from readiness.model.errors import CouldNotMeasure, UsageError
+from readiness.model.errors import CouldNotMeasure, UsageError, did_you_mean
 from readiness.model.measurement import now
 from readiness.model.secrets import Dsn
-from readiness.model.suggest import did_you_mean
 
 FORMAT: Final = "readiness-schema/3"
 _NEW_IN_3: Final = frozenset({

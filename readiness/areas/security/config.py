@@ -20,7 +20,7 @@ from readiness.config.base import (
     Url,
     tables,
 )
-from readiness.lib.severities import SeverityWord
+from readiness.lib.findings import SeverityWord
 from readiness.model.secrets import Secret
 
 HEADER_PATTERN: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"

@@ -1,7 +1,7 @@
 """Reads the headers that protect users as browsers do: what is absent has their default."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -155,3 +155,8 @@ def cookies(answer: Answer) -> Iterator[Cookie]:
                 "httponly" in attributes,
                 attributes.get("samesite", ""),
             )
+
+
+def which(answers: Iterable[Answer], wrong: Callable[[Answer], object]) -> list[str]:
+    """The answers that are wrong, as "404 https://shop.example.com/nowhere"."""
+    return [f"{answer.status} {answer.url}" for answer in answers if wrong(answer)]

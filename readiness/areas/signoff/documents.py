@@ -9,8 +9,8 @@ from typing import Final
 from urllib.parse import unquote
 
 from readiness.lib import proof
+from readiness.lib.files import matching
 from readiness.lib.http import Session
-from readiness.lib.patterns import matching
 from readiness.lib.text import clean
 from readiness.model.errors import CouldNotMeasure, NoData
 

@@ -6,7 +6,7 @@ Stands alone: the models, the areas and the scanner of lines all use it.
 from collections.abc import Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 
-from readiness.model.suggest import did_you_mean
+from readiness.model.errors import did_you_mean
 
 Path = tuple[str | int, ...]
 """The keys from the top of the file to a value; a number is an index of a list."""

@@ -1,5 +1,6 @@
 """The pytest plugin: hooks that join a run as controller, worker or quiet phase."""
 
+import argparse
 import os
 from collections.abc import Generator
 from pathlib import Path
@@ -7,10 +8,10 @@ from typing import Any, Final
 
 import pytest
 
-from readiness.run.plugin.options import add_options
-
 # The default storage of pytest-benchmark, in the current folder.
 _STORAGE: Final = "file://./.benchmarks"
+# Not in `pytest --help`.
+_INTERNAL: Final = argparse.SUPPRESS
 WORKERS: Final = 4
 """The most, for `-n auto`. A check mostly waits, for a scrape or a restore, and needs no core."""
 
@@ -23,8 +24,50 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add our options."""
-    add_options(parser)
+    """Add `--readiness` and its companions."""
+    group = parser.getgroup("readiness", "production readiness gate")
+    group.addoption(
+        "--readiness",
+        action="store_true",
+        help="judge the target with the collected checks (implied by running the shipped suites)",
+    )
+    group.addoption("--readiness-config", metavar="FILE", help="the readiness.toml to use")
+    group.addoption(
+        "--readiness-reports", metavar="DIR", default="reports", help="folder for the reports"
+    )
+    for name, what in (
+        ("suite", "judge this suite only"),
+        ("select", "judge this check only: id or id[subject]"),
+        ("ignore", "skip this check: id or id[subject]"),
+        ("allow", "allow an effect on the target: load or disrupt"),
+    ):
+        group.addoption(
+            f"--readiness-{name}",
+            action="append",
+            default=[],
+            metavar=name.upper(),
+            help=f"{what} (repeatable)",
+        )
+    group.addoption(
+        "--readiness-confirm",
+        metavar="FINGERPRINT",
+        help="fingerprint printed by `readiness plan`",
+    )
+    group.addoption("--readiness-baseline", metavar="FILE", help="record to compare with")
+    group.addoption(
+        "--readiness-report-only", action="store_true", help="exit 0 whatever the verdict"
+    )
+    group.addoption("--readiness-debug", action="store_true", help="also write pytest.html")
+    group.addoption(
+        "--readiness-evidence",
+        choices=["full", "findings"],
+        default="full",
+        help="findings: leave the figures of what passed out of the page",
+    )
+    # Internal: between the processes of one run.
+    group.addoption("--readiness-folder", help=_INTERNAL)
+    group.addoption("--readiness-quiet-phase", help=_INTERNAL)
+    group.addoption("--readiness-record-only", action="store_true", help=_INTERNAL)
 
 
 @pytest.hookimpl(tryfirst=True)

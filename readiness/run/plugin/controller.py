@@ -291,7 +291,7 @@ class Controller:
 
 def _import_the_end() -> None:
     """Import the modules of the conclusion while the workers start."""
-    from readiness.report import github, history, html, junit, markdown  # noqa: F401
+    from readiness.report import github, history, html, machines, markdown  # noqa: F401
     from readiness.run import conclude  # noqa: F401
 
 

@@ -15,7 +15,6 @@ from typing import Final
 from psycopg import sql
 
 from readiness.areas.backup.config import Backup
-from readiness.areas.backup.probes.heartbeat import lost_since
 from readiness.areas.backup.probes.safety import check_space, own_schema
 from readiness.areas.backup.tools import tool_of
 from readiness.areas.backup.tools.tool import account_of, no_backup, physical_of
@@ -277,3 +276,16 @@ def _rows(dsn: Dsn, name: str) -> set[str]:
             return set()
         query = sql.SQL("select row from {}").format(sql.Identifier(name, "canary"))
         return {str(row) for (row,) in fetch(connection, query)}
+
+
+def lost_since(began: datetime, copy: Dsn, query: str) -> Measurement:
+    """Seconds between the newest time that the query finds in a restored copy, and a moment.
+
+    Raises:
+        NoData: it returns no time with a time zone.
+    """
+    with connect(copy, timeout_s=_TIMEOUT_S) as connection:
+        last = fetch_value(connection, query)
+    if not isinstance(last, datetime) or last.tzinfo is None:
+        raise NoData(f"returned {last!r}, not a time with a time zone", where=query)
+    return Measurement("data loss", max(0.0, (began - last).total_seconds()), "s", query)

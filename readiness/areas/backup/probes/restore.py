@@ -26,7 +26,6 @@ from readiness.areas.backup.probes.contents import (
     roles_of_archive,
     run_pg_restore,
 )
-from readiness.areas.backup.probes.heartbeat import lost_since
 from readiness.areas.backup.probes.packed import (
     ARCHIVE,
     PLAIN_TEXT,
@@ -35,6 +34,7 @@ from readiness.areas.backup.probes.packed import (
     packing_of,
     unpacked,
 )
+from readiness.areas.backup.probes.physical import lost_since
 from readiness.areas.backup.probes.plain_sql import PlainDump, for_psql
 from readiness.lib.files import BackupFile, sha256_of
 from readiness.lib.migrations.scratch import temporary_database, temporary_roles

@@ -18,8 +18,7 @@ from readiness.lib import compose_file
 from readiness.lib.compose_file import UnreadableError
 from readiness.lib.text import clean
 from readiness.lib.yaml_reader import BrokenYaml
-from readiness.model.errors import NoData
-from readiness.model.suggest import did_you_mean
+from readiness.model.errors import NoData, did_you_mean
 
 # Stand in a value for what was not set, and for what somebody else sets.
 _UNSET: Final = re.compile("\x01([^\x01]*)\x01")

@@ -4,8 +4,7 @@ import os
 from pathlib import Path
 
 from readiness.areas.configuration.config import App, Declared
-from readiness.areas.configuration.environment import Place, Value
-from readiness.areas.configuration.privacy import private
+from readiness.areas.configuration.environment import Place, Value, private
 from readiness.areas.configuration.probes import env_files
 from readiness.areas.configuration.probes.compose import of_service
 from readiness.areas.configuration.probes.kubernetes import of_manifests

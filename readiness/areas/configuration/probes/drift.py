@@ -7,8 +7,7 @@ import secrets
 from collections.abc import Collection, Iterator
 from typing import Final
 
-from readiness.areas.configuration.environment import Place, Value
-from readiness.areas.configuration.privacy import private
+from readiness.areas.configuration.environment import Place, Value, private
 
 _SALT: Final = secrets.token_bytes(16)
 """Of this process: a digest in a message or a log could not be compared with a guess."""

@@ -20,6 +20,7 @@ from readiness.areas.configuration.config import ClusterWorkload, Declared, Secr
 from readiness.areas.configuration.environment import Place, Value
 from readiness.areas.configuration.probes.env_files import text_of
 from readiness.areas.configuration.probes.kubernetes_secrets import Data, Maker
+from readiness.lib.files import matching
 from readiness.lib.guardian import Guardian
 from readiness.lib.kubernetes.kubectl import Kubectl
 from readiness.lib.kubernetes.objects import (
@@ -34,7 +35,6 @@ from readiness.lib.kubernetes.objects import (
     Variables,
 )
 from readiness.lib.kubernetes.parts import Metadata
-from readiness.lib.patterns import matching
 from readiness.lib.text import clean, listed
 from readiness.lib.yaml_reader import BrokenYaml, Scalars, read_all
 from readiness.model.errors import NoData

@@ -12,8 +12,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from readiness.areas.configuration.config import App, Running
-from readiness.areas.configuration.environment import Place, Value
-from readiness.areas.configuration.privacy import private
+from readiness.areas.configuration.environment import Place, Value, private
 from readiness.areas.configuration.probes.kubernetes import of_cluster
 from readiness.lib.command import ask
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, Unreachable

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, Literal
 
-from readiness.areas.database.reference import past
+from readiness.areas.database.reference import parts
 from readiness.areas.database.reference.parts import DatabaseParts
 from readiness.areas.database.reference.session_levers import execute, fetch_one, session
 from readiness.areas.database.snapshots import BloatSnapshot, Snapshot
@@ -74,12 +74,12 @@ class StatisticsLevers:
     def report_slow_at_times(self) -> Iterator[None]:
         """Let the application run a statement that is slow one time of ten."""
         with self.statements_forgotten("%monthly_report%"), kept(self._timings):
-            past.visit(self._parts.shop.app, self._timings, past.REPORT)
+            parts.visit(self._parts.shop.app, self._timings, parts.REPORT)
             yield
 
     @property
     def _timings(self) -> Path:
-        return self._parts.config.parent / past.FILE
+        return self._parts.config.parent / parts.FILE
 
     @contextlib.contextmanager
     def statements_evicted(self) -> Iterator[None]:
@@ -96,7 +96,7 @@ class StatisticsLevers:
             yield
         finally:
             execute(self.superuser, "select pg_stat_statements_reset()")
-            past.visit(self._parts.shop.app, self._timings)
+            parts.visit(self._parts.shop.app, self._timings)
             time.sleep(_FORGIVEN_S)
 
     @contextlib.contextmanager
@@ -123,7 +123,7 @@ class StatisticsLevers:
         path = self._parts.history
         with kept(path):
             path.unlink()
-            past.begin(path, *past.taken(self._parts.shop.monitor))
+            parts.begin(path, *parts.taken(self._parts.shop.monitor))
             yield
 
     def newest_snapshot(

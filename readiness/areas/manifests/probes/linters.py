@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from readiness.areas.manifests.config import LinterName, Manifests
 from readiness.lib.command import started, veiled
-from readiness.lib.patterns import matching
-from readiness.lib.severities import SEVERITIES, reaches
+from readiness.lib.files import matching
+from readiness.lib.findings import SEVERITIES, reaches
 from readiness.lib.text import clean, listed
 from readiness.model.errors import CouldNotMeasure, NoData
 

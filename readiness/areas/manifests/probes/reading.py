@@ -7,6 +7,7 @@ from typing import Final
 
 from readiness.areas.manifests.config import Manifests
 from readiness.areas.manifests.workloads import Agreed, Named, Side
+from readiness.lib.files import matching
 from readiness.lib.kubernetes.files import documents_in
 from readiness.lib.kubernetes.inventory import (
     Broken,
@@ -16,7 +17,6 @@ from readiness.lib.kubernetes.inventory import (
 )
 from readiness.lib.kubernetes.kubectl import Cluster, Kubectl
 from readiness.lib.kubernetes.parts import Object
-from readiness.lib.patterns import matching
 from readiness.model.errors import CouldNotMeasure, NoData
 
 _HOUR_S: Final = 3600

@@ -8,10 +8,10 @@ from typing import Final
 
 from readiness.areas.scaling.config import Scaling
 from readiness.areas.scaling.kubernetes.view import View, view
+from readiness.lib.files import matching
 from readiness.lib.kubernetes.files import documents_in
 from readiness.lib.kubernetes.inventory import Document, Inventory, read
 from readiness.lib.kubernetes.kubectl import Cluster, Kubectl
-from readiness.lib.patterns import matching
 from readiness.model.errors import CouldNotMeasure, NoData
 
 # In the namespace of the workload; with the version, since v1 does not show the state.

@@ -16,7 +16,7 @@ from typing import Annotated, ClassVar, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from readiness.areas.security.config import Audit
-from readiness.lib.severities import SEVERITIES, reaches
+from readiness.lib.findings import SEVERITIES, reaches
 from readiness.lib.text import clean
 from readiness.model.errors import NoData
 

@@ -1,11 +1,19 @@
-"""Judgements that several checks share: lists that must be empty."""
+"""Findings that areas judge alike: lists that must be empty, and severities of other tools."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
+from typing import Final, Literal, get_args
 
-from readiness.lib.http import Answer
 from readiness.lib.text import worst
 from readiness.model.evidence import Evidence
 from readiness.model.measurement import Measurement, equal_to
+
+SeverityWord = Literal["low", "medium", "high", "critical"]
+SEVERITIES: Final[tuple[str, ...]] = get_args(SeverityWord)
+
+
+def reaches(severity: str, least: str) -> bool:
+    """Whether a severity is this one or a worse one."""
+    return SEVERITIES.index(severity) >= SEVERITIES.index(least)
 
 
 def none_of(
@@ -21,8 +29,8 @@ def none_of(
 ) -> bool:
     """Judge that a list is empty: `found` has one text for each thing that is wrong.
 
-    `name` says what is wrong, after "2 of 7": "answers without nosniff"; `among` is how many things
-    were judged.
+    `name` says what is wrong, after "2 of 7": "tables without statistics"; `among` is how many
+    things were judged.
     """
     return evidence.judge(
         key,
@@ -32,8 +40,3 @@ def none_of(
         says=f"{len(found)} of {among} {name}",
         warn_only=warn_only,
     )
-
-
-def which(answers: Iterable[Answer], wrong: Callable[[Answer], object]) -> list[str]:
-    """The answers that are wrong, as "404 https://shop.example.com/nowhere"."""
-    return [f"{answer.status} {answer.url}" for answer in answers if wrong(answer)]

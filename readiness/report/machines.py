@@ -1,10 +1,18 @@
-"""`readiness.xml`: JUnit, for CI systems; its failures and errors are those that decide."""
+"""What machines read of a run: JUnit for CI systems, CTRF for test dashboards, metrics.
 
-from collections.abc import Iterator, Mapping
+What JUnit calls a failure or error, and CTRF failed, are those that decide the verdict.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Final
+from uuid import NAMESPACE_URL, uuid5
 from xml.etree import ElementTree as ET
 
 from readiness.model import figures
+from readiness.model.check import Severity
 from readiness.model.clean import clean, line
 from readiness.model.evidence import Outcome
 from readiness.model.measurement import Measurement
@@ -14,8 +22,8 @@ from readiness.report import brief
 _APART: Final = frozenset({Outcome.WAIVED, Outcome.NOT_APPLICABLE})
 
 
-def render(record: RunRecord) -> str:
-    """The record as JUnit.
+def junit(record: RunRecord) -> str:
+    """`readiness.xml`: the record as JUnit, for CI systems.
 
     A failure or error that does not decide the verdict is none here either: CI systems turn a build
     red or unstable by them. It stands in the `system-out` and in the properties of its case.
@@ -181,3 +189,171 @@ def _figure(measurement: Measurement) -> str:
     source = clean(line(measurement.source, 4000) or "source not given", 400)
     how = f"n={figures.number(measurement.samples)}, {figures.when(measurement.at)}, {source}"
     return f"{line(measurement.name, 200)}: observed {observed}{allowed} ({how})"
+
+
+SPECIFICATION: Final = "1.0.0"
+_STATUS: Final = {"passed": "passed", "failure": "failed", "error": "failed", "skipped": "skipped"}
+
+
+def ctrf(record: RunRecord) -> str:
+    """`readiness.ctrf.json`: the Common Test Report Format (https://ctrf.io), for dashboards.
+
+    What decides and failed, could not be judged or did not run is `failed`, never `other`, which
+    dashboards leave out. A first test is the verdict, so that no INCOMPLETE run looks green.
+    """
+    run = record.run
+    tests = [_verdict(record), *map(_test, record.checks)]
+    statuses = [test["status"] for test in tests]
+    summary: dict[str, object] = {
+        "tests": len(tests),
+        **{status: statuses.count(status) for status in ("passed", "failed", "skipped")},
+        "pending": 0,
+        "other": 0,
+        "suites": len({check.suite for check in record.checks}) + 1,
+        "start": _ms(run.started),
+        "stop": _ms(run.finished),
+        "duration": round(run.duration_s * 1000),
+        "extra": {outcome.value: number for outcome, number in record.counts.items()},
+    }
+    report = {
+        "reportFormat": "CTRF",
+        "specVersion": SPECIFICATION,
+        "reportId": _id(record.record_sha256 or run.id),
+        "timestamp": figures.in_utc(run.finished).isoformat().replace("+00:00", "Z"),
+        "generatedBy": "readiness",
+        "results": {
+            "tool": {"name": "readiness", "version": line(run.tool_version, 60)},
+            "summary": summary,
+            "tests": tests,
+            "environment": _environment(record),
+        },
+    }
+    return json.dumps(report, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def _environment(record: RunRecord) -> dict[str, object]:
+    target, covered = record.target, brief.coverage(record)
+    return {
+        "appName": line(target.name, 200),
+        "appVersion": line(target.release, 200),
+        "testEnvironment": line(target.environment, 200),
+        "healthy": record.verdict is Verdict.READY,
+        "extra": {
+            "run": line(record.run.id, 100),
+            "host": line(record.run.host, 200),
+            "verdict": record.verdict,
+            "profile": line(covered.profile, 100),
+            "coverage": str(covered),
+            "judged": covered.judged,
+            "required": covered.required,
+            "report_only": record.run.report_only,
+        },
+    }
+
+
+def _verdict(record: RunRecord) -> dict[str, object]:
+    ready = record.verdict is Verdict.READY
+    test: dict[str, object] = {
+        "id": _id("verdict"),
+        "name": "verdict",
+        "status": "passed" if ready else "failed",
+        "rawStatus": record.verdict.value,
+        "duration": 0,
+        "suite": ["readiness"],
+    }
+    if not ready:
+        test["message"] = "\n".join(line(reason) for reason in record.reasons)
+    return test
+
+
+def _test(check: CheckResult) -> dict[str, object]:
+    test: dict[str, object] = {
+        "id": _id(line(check.name, 400)),
+        "name": line(check.name, 400) or "unnamed",
+        "status": _STATUS[kind(check)],
+        "rawStatus": check.outcome.value,
+        "duration": round(check.duration_s * 1000),
+        "suite": [line(check.suite, 100)],
+        "tags": [check.severity, check.effect],
+        "extra": {"title": line(check.headline, 300), "decides": check.decides},
+    }
+    if check.started:
+        test["start"] = _ms(check.started)
+        test["stop"] = _ms(check.started) + round(check.duration_s * 1000)
+    if check.message and check.outcome is not Outcome.PASS:
+        test["message"] = line(check.message, 2000)
+    return test
+
+
+def _ms(moment: datetime) -> int:
+    return round(figures.in_utc(moment).timestamp() * 1000)
+
+
+def _id(name: str) -> str:
+    """The same for the same check in every run, as the format asks for."""
+    return str(uuid5(NAMESPACE_URL, f"https://readiness.invalid/{name}"))
+
+
+_Samples = Iterable[tuple[Mapping[str, str], float]]
+
+
+def openmetrics(record: RunRecord) -> str:
+    """`readiness.prom`: figures of the run; alert on `readiness_verdict{verdict="READY"} == 0`.
+
+    Both parsers of the field take it: OpenMetrics, and the text format that node_exporter's
+    textfile collector reads. So all are gauges without timestamps, and verdicts are one series
+    each.
+    """
+    return "".join(f"{row}\n" for row in _rows(record))
+
+
+def _rows(record: RunRecord) -> Iterator[str]:
+    target, run, covered = record.target, record.run, brief.coverage(record)
+    own = {"target": line(target.name, 200), "environment": line(target.environment, 200)}
+    what = own | {
+        "release": line(target.release, 200),
+        "profile": line(covered.profile, 100),
+        "tool_version": line(run.tool_version, 60),
+    }
+    yield from _gauge("readiness_run_info", "What the latest run judged.", [(what, 1)])
+    yield from _gauge(
+        "readiness_verdict",
+        "The verdict of the latest run: 1 for the one that holds, 0 for the others.",
+        ((own | {"verdict": v}, float(v is record.verdict)) for v in Verdict),
+    )
+    found = Counter((check.outcome, check.severity) for check in record.checks)
+    yield from _gauge(
+        "readiness_checks",
+        "Checks of the latest run, each on each subject.",
+        (
+            (own | {"outcome": o, "severity": s}, float(found[o, s]))
+            for o in Outcome
+            for s in Severity
+        ),
+    )
+    ratio = covered.judged / covered.required if covered.required else 0.0
+    for name, told, value in (
+        ("readiness_coverage_ratio", "Share of the required checks that were judged.", ratio),
+        ("readiness_required_checks", "Checks that the verdict requires.", covered.required),
+        (
+            "readiness_run_timestamp_seconds",
+            "When the latest run ended.",
+            figures.in_utc(run.finished).timestamp(),
+        ),
+        ("readiness_run_duration_seconds", "How long it took.", run.duration_s),
+        ("readiness_run_report_only", "Whether it stopped no pipeline.", run.report_only),
+    ):
+        yield from _gauge(name, told, [(own, float(value))])
+    yield "# EOF"
+
+
+def _gauge(name: str, told: str, samples: _Samples) -> Iterator[str]:
+    yield f"# HELP {name} {told}"
+    yield f"# TYPE {name} gauge"
+    for labels, value in samples:
+        shown = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
+        yield f"{name}{{{shown}}} {value!r}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,1 +1,0 @@
-"""This area's part of the reference system, and what breaks it."""
