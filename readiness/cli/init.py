@@ -44,6 +44,8 @@ class Asked:
     prometheus: str | None
     alertmanager: str | None
     backups: str | None
+    context: str | None
+    namespace: str | None
     yes: bool
     template: bool
 
@@ -68,6 +70,12 @@ def run(asked: Asked) -> None:
         write_template(asked.path)
         click.echo(f"wrote {asked.path}; fill it in, then run `readiness config check`")
         return
+    if bool(asked.context) is not bool(asked.namespace):
+        raise UsageError(
+            "go together: a context and the namespace of the workloads in its cluster",
+            where="--context and --namespace",
+            remedy="kubectl config get-contexts",
+        )
     if os.path.lexists(asked.path):
         write_new(asked.path, "")  # raises what is wrong, before anything is asked
     answers = _answers(asked)
@@ -84,6 +92,8 @@ def run(asked: Asked) -> None:
         prometheus=_address("--prometheus", answers["prometheus"]),
         alertmanager=_address("--alertmanager", answers["alertmanager"]),
         backups=answers["backups"],
+        context=asked.context or "",
+        namespace=asked.namespace or "",
     )
     found = discover(sources)
     text = render(found)

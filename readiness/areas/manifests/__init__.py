@@ -65,6 +65,7 @@ def _discovers() -> Iterator[Discover]:
     from readiness.areas.manifests import discovery
 
     yield discovery.declared
+    yield discovery.live
 
 
 AREA: Final = Area(

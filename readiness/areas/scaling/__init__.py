@@ -77,7 +77,8 @@ def _loaded(scaling: Scaling, live: Live, path: Path) -> Iterator[Mistake]:
 def _discovers() -> Iterator[Discover]:
     from readiness.areas.scaling import discovery
 
-    yield discovery.autoscalers
+    yield discovery.declared
+    yield discovery.live
 
 
 AREA: Final = Area(
