@@ -134,7 +134,7 @@ def test_the_workloads_of_a_namespace_are_described(cluster: ApiServer) -> None:
     assert config.scaling["api"].max_replicas == 10
     assert list(config.scaling) == ["api"]
     assert "an autoscaler of deployment/web" in output
-    assert "where CronJob nightly (0 3 * * *) writes the backups" in output
+    assert "where CronJob nightly (0 3 * * *) writes the dumps" in output
 
 
 def test_it_only_lists(cluster: ApiServer) -> None:

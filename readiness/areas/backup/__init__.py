@@ -60,6 +60,7 @@ def _discovers() -> Iterator[Discover]:
     from readiness.areas.backup import discovery
 
     yield discovery.backups
+    yield discovery.archive
 
 
 def _no_archive(config: Config) -> str:

@@ -1,15 +1,22 @@
-"""Finds the dumps in a folder of backups, and the CronJob that makes them."""
+"""Finds the dumps in a folder of backups, the CronJob that makes them, and a WAL archive."""
 
 import re
+import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import pairwise
-from pathlib import Path
-from typing import Final
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
 
+from readiness.areas.backup.config import Backup
+from readiness.areas.backup.tools import tool_of
+from readiness.config.base import tables
 from readiness.config.base.discovery import Finding, Gap, Line, Sources
+from readiness.lib import postgres
 from readiness.lib.kubernetes.discovery import cluster
 from readiness.lib.kubernetes.objects import Container, CronJob
+from readiness.lib.postgres.session import looking
 from readiness.model.errors import UsageError
 
 _ENDINGS: Final = (".dump", ".backup", ".pgdump", ".sql.gz", ".sql.zst", ".sql", ".tar")
@@ -17,6 +24,12 @@ _REPOSITORIES: Final = {"backup/*/backup.info": "pgbackrest", "basebackups_005":
 _PROGRAMS: Final = re.compile(r"\b(pg_dump|pg_dumpall|pg_basebackup|pgbackrest|barman|wal-g)\b")
 _NAMES: Final = re.compile(r"\b(backups?|dumps?)\b")
 _OTHER_NAMES: Final = re.compile(r"\b(verify|restore|prune|clean|test)")
+_ARCHIVE: Final = """
+select nullif(setting, '(disabled)') from pg_settings where name = 'archive_command'
+and exists (select from pg_settings where name = 'archive_mode' and setting <> 'off')"""
+_PUSH: Final = "archive-push"
+_CONFIGURATIONS: Final = ("/etc/pgbackrest/pgbackrest.conf", "/etc/pgbackrest.conf")
+_REPOSITORY: Final = re.compile(r"^\s*repo1-path\s*=\s*(\S+)", re.MULTILINE)
 _HOUR_S: Final = 3600
 _DAILY_H: Final = 26
 
@@ -26,7 +39,7 @@ def backups(sources: Sources) -> Iterator[Finding]:
     jobs = [one for one in cluster(sources).of(CronJob) if _makes_backups(one)]
     yield from _suspended(jobs)
     if not sources.backups:
-        made = f"where {' and '.join(map(_named, jobs))} writes the backups" if jobs else "backups"
+        made = f"where {' and '.join(map(_named, jobs))} writes the dumps" if jobs else "dumps"
         yield Gap(made, "readiness init --backups FOLDER, with --dsn")
         return
     if not sources.database:
@@ -66,6 +79,56 @@ def backups(sources: Sources) -> Iterator[Finding]:
         source = f"default, a day; the longest time between two was {max(gaps):.0f} h"
         yield Line(table, "max_age_h", _DAILY_H, source)
     yield Gap("a second copy", f"[backup.{sources.database}.copies.NAME]")
+
+
+def archive(sources: Sources) -> Iterator[Finding]:
+    """The repository that `archive_command` writes to, if its tool shows the backups from here."""
+    if sources.dsn is None:
+        return
+    database = tables.Database(name=sources.database, dsn=sources.dsn, timeout_s=sources.timeout_s)
+    name = f"{sources.database}-wal" if sources.backups else sources.database
+    with looking(database) as connection:
+        text = str(postgres.fetch_value(connection, _ARCHIVE) or "")
+    command = _pgbackrest(text)
+    if command:
+        yield from _read_by(command, sources.database, name)
+    elif text:
+        todo = f"[backup.{name}] with `tool` of pgbackrest, barman, wal-g or command"
+        yield Gap(f"how the WAL archive is read: {text.split(maxsplit=1)[0]} writes it", todo)
+
+
+def _read_by(command: Sequence[str], database: str, name: str) -> Iterator[Finding]:
+    """The table of the backups, if the tool shows them from here."""
+    table: dict[str, Any] = {
+        "database": database,
+        "tool": "pgbackrest",
+        "path": _repository(command),
+        "physical": {"command": command},
+    }
+    number = len(tool_of(Backup.model_validate({"name": name, **table})).backups())
+    source = f"archive_command; it has {number} backup{'s' * (number != 1)}"
+    yield from (Line(("backup", name), key, value, source) for key, value in table.items())
+
+
+def _pgbackrest(archive_command: str) -> list[str]:
+    """The call of pgBackRest with its options; empty if the server calls another program."""
+    try:
+        words = shlex.split(archive_command)
+    except ValueError:
+        return []
+    is_called = any(PurePosixPath(word).name == "pgbackrest" for word in words)
+    return words[: words.index(_PUSH)] if is_called and _PUSH in words else []
+
+
+def _repository(command: Sequence[str]) -> str:
+    """Its first repository: an option, else a line of its configuration, else its default."""
+    options = dict(word[2:].split("=", 1) for word in command if re.match("--[^=]+=", word))
+    texts = [f"repo1-path={options['repo1-path']}"] if "repo1-path" in options else []
+    for file in (options.get("config", ""), *_CONFIGURATIONS):
+        with suppress(OSError, UnicodeDecodeError):
+            texts.append(Path(file).read_text(encoding="utf-8"))
+    found = (_REPOSITORY.search(text) for text in texts)
+    return next((one[1] for one in found if one), "/var/lib/pgbackrest")
 
 
 def _suspended(jobs: Iterable[CronJob]) -> Iterator[Finding]:
