@@ -12,8 +12,9 @@ from typing import Final
 
 import click
 
+from readiness.cli.output import emit
 from readiness.config.base import NAME_PATTERN, URL_PATTERN
-from readiness.config.base.discovery import Script, Sources
+from readiness.config.base.discovery import GRANTS, Script, Sources
 from readiness.config.discovery import Discovered, discover, render
 from readiness.config.interpolation import interpolate
 from readiness.config.loading import load
@@ -98,8 +99,7 @@ def run(asked: Asked) -> None:
     found = discover(sources)
     text = render(found)
     write_new(asked.path, text)
-    for line in _said(asked.path, text, found, database.made if database else {}):
-        click.echo(line)
+    emit("text", None, _said(asked.path, text, found, database.made if database else {}))
 
 
 def _answers(asked: Asked) -> dict[str, str]:
@@ -190,7 +190,9 @@ def _said(path: Path, text: str, found: Discovered, made: Mapping[str, str]) -> 
     if unset:
         yield f"Before each run: export {' '.join(f'{name}=...' for name in unset)}"
     yield from _mistakes(path, {**os.environ, **dict.fromkeys(unset, "x"), **made})
-    yield "Next: readiness doctor, then readiness run"
+    scripts = {script.name for script in found.scripts}
+    first = f"{GRANTS} (psql -f {GRANTS}), then " if GRANTS in scripts else ""
+    yield f"Next: {first}readiness doctor, then readiness run"
 
 
 def _script(path: Path, script: Script) -> Iterator[str]:

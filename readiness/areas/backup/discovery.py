@@ -25,8 +25,7 @@ _PROGRAMS: Final = re.compile(r"\b(pg_dump|pg_dumpall|pg_basebackup|pgbackrest|b
 _NAMES: Final = re.compile(r"\b(backups?|dumps?)\b")
 _OTHER_NAMES: Final = re.compile(r"\b(verify|restore|prune|clean|test)")
 _ARCHIVE: Final = """
-select nullif(setting, '(disabled)') from pg_settings where name = 'archive_command'
-and exists (select from pg_settings where name = 'archive_mode' and setting <> 'off')"""
+select current_setting('archive_mode') <> 'off', current_setting('archive_command')"""
 _PUSH: Final = "archive-push"
 _CONFIGURATIONS: Final = ("/etc/pgbackrest/pgbackrest.conf", "/etc/pgbackrest.conf")
 _REPOSITORY: Final = re.compile(r"^\s*repo1-path\s*=\s*(\S+)", re.MULTILINE)
@@ -71,7 +70,8 @@ def backups(sources: Sources) -> Iterator[Finding]:
         yield Line(table, "role", role, f"PGUSER of {_named(jobs[0])}")
     yield Line(table, "pattern", f"*{ending}", f"{number} file{'s' * (number > 1)}")
     if not next(folder.glob("*.manifest.json"), None):
-        todo = "python -m readiness.areas.backup.manifest, in place of pg_dump"
+        program = "python -m readiness.areas.backup.manifest --dsn-env BACKUP_DSN"
+        todo = f"in place of pg_dump: {program} --folder {folder}"
         yield Gap("a manifest beside the dumps, by which a restore is compared", todo)
     times = sorted(path.stat().st_mtime for path in files if _ending(path) == ending)
     gaps = [(later - one) / _HOUR_S for one, later in pairwise(times)]
@@ -88,13 +88,17 @@ def archive(sources: Sources) -> Iterator[Finding]:
     database = tables.Database(name=sources.database, dsn=sources.dsn, timeout_s=sources.timeout_s)
     name = f"{sources.database}-wal" if sources.backups else sources.database
     with looking(database) as connection:
-        text = str(postgres.fetch_value(connection, _ARCHIVE) or "")
+        archives, text = postgres.fetch(connection, _ARCHIVE)[0]
+    if not archives:
+        return
     command = _pgbackrest(text)
     if command:
         yield from _read_by(command, sources.database, name)
-    elif text:
+    else:
+        # The whole command may hold a key.
+        writer = text.split(maxsplit=1)[0] if text else "another program"
         todo = f"[backup.{name}] with `tool` of pgbackrest, barman, wal-g or command"
-        yield Gap(f"how the WAL archive is read: {text.split(maxsplit=1)[0]} writes it", todo)
+        yield Gap(f"how the WAL archive is read: {writer} writes it", todo)
 
 
 def _read_by(command: Sequence[str], database: str, name: str) -> Iterator[Finding]:

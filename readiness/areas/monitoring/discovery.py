@@ -155,7 +155,7 @@ def _scraped_elsewhere(address: Address, sources: Sources) -> list[str]:
         target.url
         for target in targets
         if urlsplit(target.url).hostname == host and "?" not in target.url
-        if not target.url.startswith(f"{sources.prometheus}/")
+        if not _is_of(target, sources.prometheus)
     )
 
 
@@ -189,6 +189,8 @@ def jobs(sources: Sources) -> Iterator[Finding]:
         if not re.match(NAME_PATTERN, name):
             yield Gap(f"a name for the scrape job {name!r}", "rename it: letters, digits, . _ -")
             continue
+        if all(_is_of(target, sources.prometheus) for target in targets):
+            continue  # of the loss of Prometheus itself no rule of its own can alert
         down = sum(target.health == "down" for target in targets)
         states = f"{len(targets)} scraped" + (f", {down} of them down" if down else "")
         job: dict[str, float | int] = {"interval_s": _number(targets[0].interval_s)}
@@ -200,6 +202,10 @@ def jobs(sources: Sources) -> Iterator[Finding]:
 def _targets(sources: Sources) -> tuple[Target, ...]:
     with Prometheus(Settings(url=sources.prometheus, timeout_s=sources.timeout_s)) as watcher:
         return watcher.targets()
+
+
+def _is_of(target: Target, prometheus: str) -> bool:
+    return target.url.startswith(f"{prometheus}/")
 
 
 def _number(seconds: float) -> float | int:
