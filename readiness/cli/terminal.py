@@ -1,6 +1,7 @@
 """The terminal: its width and color, whether there is one, and how an error stands on it."""
 
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -12,11 +13,33 @@ from readiness.model.errors import ReadinessError
 from readiness.model.secrets import redact
 
 _REMEDY: Final = "  → "
+_COLUMN: Final = re.compile(r"^\s*(?:→|\d+\.)?\s*|\s{2,}")
+_NARROWEST: Final = 24
 
 
 def width() -> int:
     """Columns to write in: those of the terminal, between 60 and 100."""
     return max(60, min(100, shutil.get_terminal_size((80, 24)).columns))
+
+
+def fitted(row: str) -> list[str]:
+    """A row broken between words; what goes on is below its last column that leaves room.
+
+    A path or an address stays whole, even if it is longer than the terminal is wide.
+    """
+    columns = width()
+    if len(row) <= columns:
+        return [row]
+    own = len(row) - len(row.lstrip())
+    starts = [one.end() for one in _COLUMN.finditer(row) if one.end() <= columns - _NARROWEST]
+    room = columns - max(map(len, row.split()))
+    return textwrap.wrap(
+        row,
+        columns,
+        subsequent_indent=" " * max(min(max(starts, default=0), room), own),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def colored(out: TextIO) -> bool:
