@@ -99,7 +99,7 @@ def run(asked: Asked) -> None:
     found = discover(sources)
     text = render(found)
     write_new(asked.path, text)
-    emit("text", None, _said(asked.path, text, found, database.made if database else {}))
+    emit("text", None, _said(asked.path, text, found, database))
 
 
 def _answers(asked: Asked) -> dict[str, str]:
@@ -175,7 +175,7 @@ def _name(text: str) -> str:
     return plain if re.match(NAME_PATTERN, plain) else "my-system"
 
 
-def _said(path: Path, text: str, found: Discovered, made: Mapping[str, str]) -> Iterator[str]:
+def _said(path: Path, text: str, found: Discovered, database: _Database | None) -> Iterator[str]:
     lines = sum(bool(row) and not row.startswith("#") for row in text.splitlines())
     yield f"wrote {path}: {lines} lines, each with its origin"
     for script in found.scripts:
@@ -189,10 +189,12 @@ def _said(path: Path, text: str, found: Discovered, made: Mapping[str, str]) -> 
     yield ""
     if unset:
         yield f"Before each run: export {' '.join(f'{name}=...' for name in unset)}"
+    made = database.made if database else {}
     yield from _mistakes(path, {**os.environ, **dict.fromkeys(unset, "x"), **made})
     scripts = {script.name for script in found.scripts}
-    first = f"{GRANTS} (psql -f {GRANTS}), then " if GRANTS in scripts else ""
-    yield f"Next: {first}readiness doctor, then readiness run"
+    if GRANTS in scripts:
+        yield f"First, as a superuser: psql -f {GRANTS} {database.name if database else ''}"
+    yield "Next: readiness doctor, then readiness run"
 
 
 def _script(path: Path, script: Script) -> Iterator[str]:

@@ -36,7 +36,7 @@ def fitted(row: str) -> list[str]:
     return textwrap.wrap(
         row,
         columns,
-        subsequent_indent=" " * max(min(max(starts, default=0), room), own),
+        subsequent_indent=" " * max(min(max(starts, default=0), room), own + 2),
         break_long_words=False,
         break_on_hyphens=False,
     )

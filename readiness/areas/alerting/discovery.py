@@ -139,8 +139,8 @@ def _probe(routes: Routes, kinds: Sequence[str]) -> Iterator[Finding]:
 def _route(kinds: Sequence[str]) -> str:
     receivers = "".join(f"  {kind}_configs: []   # a test address of this kind\n" for kind in kinds)
     return f"""\
-# For alertmanager.yml: the receiver of the test alerts of `readiness`, and its
-# route, before all others. Fill in test addresses; then:
+# For alertmanager.yml: the receiver of the test alerts of `readiness`, and
+# its route, before all others. Fill in test addresses; then:
 #   amtool check-config alertmanager.yml && kill -HUP PID
 route:
   routes:
