@@ -53,7 +53,8 @@ def _backup(backup: Backup) -> str:
             where=backup.path,
             remedy="run where the backups are mounted, or correct the path",
         )
-    return f"{len(list(folder.glob(backup.pattern)))} files in {folder}"
+    number = len(list(folder.glob(backup.pattern)))
+    return f"{number} file{'s' * (number != 1)} in {folder}"
 
 
 def _discovers() -> Iterator[Discover]:

@@ -46,8 +46,8 @@ def objects(sources: Sources) -> Iterator[Finding]:
     some = f"the first {_MOST} of " if len(found) > _MOST else ""
     yield Line(place, "objects", listed, f"pg_class: {some}{len(found)} tables")
     if some:
-        todo = f"those that matter: `objects` of [{'.'.join(place)}]"
-        yield Gap(f"room for {len(found) - _MOST} more tables", todo)
+        what = f"what matters among {len(found) - _MOST} more tables"
+        yield Gap(what, f"name them in `objects` of [{'.'.join(place)}]")
     secured = [name for name, is_secured in found if is_secured]
     if secured:
         yield Line(place, "row_security", secured, "pg_class.relrowsecurity")
