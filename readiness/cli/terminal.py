@@ -15,6 +15,7 @@ from readiness.model.secrets import redact
 _REMEDY: Final = "  → "
 _COLUMN: Final = re.compile(r"^\s*(?:→|\d+\.)?\s*|\s{2,}")
 _NARROWEST: Final = 24
+_INDENT: Final = 2
 
 
 def width() -> int:
@@ -30,16 +31,24 @@ def fitted(row: str) -> list[str]:
     columns = width()
     if len(row) <= columns:
         return [row]
-    own = len(row) - len(row.lstrip())
-    starts = [one.end() for one in _COLUMN.finditer(row) if one.end() <= columns - _NARROWEST]
-    room = columns - max(map(len, row.split()))
     return textwrap.wrap(
         row,
         columns,
-        subsequent_indent=" " * max(min(max(starts, default=0), room), own + 2),
+        subsequent_indent=" " * _hang(row, columns),
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def _hang(row: str, columns: int) -> int:
+    """Where the next lines of a row begin: text below itself, and a command further in."""
+    own = len(row) - len(row.lstrip())
+    starts = [one.end() for one in _COLUMN.finditer(row) if one.end() > own]
+    for start in reversed(starts):
+        room = columns - start
+        if room >= _NARROWEST and max(map(len, row[start:].split()), default=0) <= room:
+            return start
+    return own + _INDENT if starts or own > _INDENT else own
 
 
 def colored(out: TextIO) -> bool:
