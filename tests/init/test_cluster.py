@@ -137,6 +137,25 @@ def test_the_workloads_of_a_namespace_are_described(cluster: ApiServer) -> None:
     assert "where CronJob nightly (0 3 * * *) writes the dumps" in output
 
 
+def test_doctor_says_what_the_account_may_read(cluster: ApiServer) -> None:
+    init()
+
+    def diagnosed() -> dict[str, tuple[bool, str]]:
+        result = CliRunner().invoke(main, ["doctor", "--format", "json"])
+        found = {one["thing"]: (one["well"], one["detail"]) for one in json.loads(result.output)}
+        return {name: found[f"{name} {CONTEXT}"] for name in ("cluster", "scaling in")}
+
+    assert diagnosed() == {
+        "cluster": (True, "namespace shop, 4 workloads"),
+        "scaling in": (True, "namespace shop, 6 objects"),
+    }
+    cluster.forbid("Node", "Ingress")
+    ((seen, refused), (whole, without_nodes)) = diagnosed().values()
+    assert (seen, whole) == (False, False)
+    assert "ingresses is forbidden" in refused
+    assert "nodes is forbidden" in without_nodes
+
+
 def test_it_only_lists(cluster: ApiServer) -> None:
     init()
     assert {method for method, _, _ in cluster.requests} == {"GET"}

@@ -1,19 +1,16 @@
 """What `readiness init --context` sees of a cluster, for all areas, by get and list."""
 
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from readiness.config.base import NAME_PATTERN
 from readiness.config.base.discovery import Sources
-from readiness.lib.guardian import Guardian
 from readiness.lib.kubernetes.inventory import EVERY, Inventory, read
-from readiness.lib.kubernetes.kubectl import Cluster, Kubectl
+from readiness.lib.kubernetes.kubectl import Cluster, Kubectl, private
 from readiness.lib.kubernetes.objects import (
     BackendService,
     Container,
@@ -88,10 +85,9 @@ def cluster(sources: Sources) -> Inventory:
 @lru_cache(maxsize=1)
 def _cluster(context: str, namespace: str) -> Inventory:
     """Areas ask one after the other: the cluster answers once, also that it is down."""
-    with tempfile.TemporaryDirectory(prefix="readiness-") as folder, Guardian() as guardian:
-        guardian.remove(Path(folder))  # credentials, even if we are killed
+    with private() as folder:
         place = Cluster(context=context, namespace=namespace)
-        kubectl = Kubectl(place, Path(folder), ORIGIN)
+        kubectl = Kubectl(place, folder, ORIGIN)
         try:
             kubectl.copy_config()
             installed = kubectl.installed()

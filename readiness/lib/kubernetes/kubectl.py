@@ -2,7 +2,9 @@
 
 import json
 import re
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +12,7 @@ from pydantic import Field
 
 from readiness.config.base import Model, Positive, Text
 from readiness.lib.command import Answer, ask
+from readiness.lib.guardian import Guardian
 from readiness.lib.kubernetes.inventory import Document, documents
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, Unreachable
 from readiness.model.secrets import redact
@@ -47,6 +50,14 @@ class Cluster(Model):
     )
     namespace: Text = Field(..., description="the namespace of the workload")
     timeout_s: Positive = Field(30, description="seconds; the longest that one command may take")
+
+
+@contextmanager
+def private() -> Iterator[Path]:
+    """A folder for the copy of credentials; it is removed at the end, even if we are killed."""
+    with tempfile.TemporaryDirectory(prefix="readiness-") as folder, Guardian() as guardian:
+        guardian.remove(Path(folder))
+        yield Path(folder)
 
 
 class Kubectl:
