@@ -20,7 +20,7 @@ help:
 	@echo "make test-fast  tests without servers, and each program once: two minutes"
 	@echo "make test-matrix  database tests on PostgreSQL 13 to 18 (needs npm)"
 	@echo "make test-parts   the healthy system without each of its parts: an hour"
-	@echo "make test-examples  run the example that can be run without containers"
+	@echo "make test-examples  run an example, and build and run the container image"
 	@echo "make prove   apply every fault and see that exactly its checks fail"
 	@echo "make prove-quick  one fault per judgement: half an hour"
 	@echo "make prove-sample one fault per check: a quarter of an hour"
@@ -65,7 +65,7 @@ test-parts: $(VENV)/test
 
 test-examples: $(VENV)/test $(VENV)/docs
 	$(BIN)/python -m readiness.servers.programs
-	READINESS_TEST_EXAMPLES=1 $(BIN)/python -m pytest -rs tests/docs/test_examples.py
+	READINESS_TEST_EXAMPLES=1 $(BIN)/python -m pytest -rs tests/docs/test_examples.py tests/docs/test_image.py
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .

@@ -8,18 +8,25 @@ simulated: it multiplies the measured times of the second run. Each execution is
 clock, beside the noise of this machine, and by the processor time of the server's process, which is
 about what the clock shows on a quiet machine. As the check does, what cannot be told is measured
 again, twice for twice as long: the runs that follow are those attempts.
+
+Two releases that run beside each other are executed by turns, on a connection each; by the clock,
+once on the machine as it is, and once beside three busy processes for each of its processors.
 """
 
+import os
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from readiness.areas.performance.baseline import Comparison, rounds
-from readiness.areas.performance.config import Baseline
+from readiness.areas.performance.config import Baseline, Before
 from readiness.areas.performance.judging import Times
+from readiness.areas.performance.turns import Turns
 from readiness.lib.noise import SILENCE, Noise, watching
 from readiness.lib.postgres import Connection, connect, fetch, fetch_value
 from readiness.model.secrets import Dsn
@@ -33,6 +40,8 @@ WARM_UP: Final = 3
 # The runs, counted from the first of a pair, that are an attempt: the next, then twice two.
 ATTEMPTS: Final = ((1, 2), (2, 4), (4, 6))
 LONGEST: Final = 5
+TURNS: Final = 60
+BUSY: Final = 3
 MOST_FALSE: Final = 0.05
 FEWEST_FOUND: Final = 0.95
 
@@ -45,12 +54,19 @@ class Run(NamedTuple):
 
 
 def main(pairs: int = 50) -> int:
-    """0 if both shares are as demanded, by processor time."""
+    """0 if both shares are as demanded, by processor time, and by turns."""
     clock, processor = measure(2 * pairs + LONGEST)
     print("by the clock:")
     judge(clock)
     print("by processor time:")
-    return 0 if judge(processor) else 1
+    sound = judge(processor)
+    quiet = by_turns(pairs)
+    with busy():
+        noisy = by_turns(pairs)
+    print("by turns:")
+    sound &= judge_turns(quiet)
+    print(f"by turns, beside {BUSY} busy processes for each processor:")
+    return 0 if judge_turns(noisy) and sound else 1
 
 
 def judge(runs: Sequence[Run]) -> bool:
@@ -73,6 +89,24 @@ def judge(runs: Sequence[Run]) -> bool:
     print(f"  demanded: at most {MOST_FALSE:.0%} of the same release;", end=" ")
     print(f"{FEWEST_FOUND:.0%} of what is 20 % slower, with max_ratio 1.1")
     return sound
+
+
+def judge_turns(seen: Sequence[Turns]) -> bool:
+    """Print the shares; whether both are as demanded."""
+    same = [turns.keeps() for turns in seen]
+    found = [_slower(turns, 1.2).keeps() for turns in seen]
+    medians = sorted(turns.bounds.value for turns in seen)
+    slowest = sorted(sorted(turns.now)[TURNS // 2] for turns in seen)
+    print(f"  {len(seen)} runs, medians {slowest[0]:.1f} to {slowest[-1]:.1f} ms", end=", ")
+    print(f"ratios {medians[0]:.3f} to {medians[-1]:.3f}")
+    print(f"  max_ratio 1.1, the same release: {_shares(same)}")
+    print(f"  max_ratio 1.1, 20% slower: {_shares(found)}")
+    falsely = same.count(False) <= MOST_FALSE * len(same)
+    return falsely and found.count(False) >= FEWEST_FOUND * len(found)
+
+
+def _slower(turns: Turns, ratio: float) -> Turns:
+    return Turns(turns.settings, [ratio * ms for ms in turns.now], turns.before, turns.source)
 
 
 def _shares(states: Sequence[bool | None]) -> str:
@@ -102,8 +136,9 @@ def _joined(noises: Sequence[Noise]) -> Noise:
     )
 
 
-def measure(number: int) -> tuple[list[Run], list[Run]]:
-    """So many runs by the clock, and the same by processor time."""
+@contextmanager
+def serving() -> Iterator[Dsn]:
+    """A server with the rows."""
     with tempfile.TemporaryDirectory() as folder, PrivatePostgres.start(Path(folder)) as server:
         dsn = Dsn(server.dsn())
         with connect(dsn, timeout_s=120, total_s=1200) as connection:
@@ -111,6 +146,55 @@ def measure(number: int) -> tuple[list[Run], list[Run]]:
             fetch(connection, "vacuum analyze t")
             fetch(connection, "alter system set max_parallel_workers_per_gather = 0")
             fetch(connection, "select pg_reload_conf()")
+        yield dsn
+
+
+@contextmanager
+def busy() -> Iterator[None]:
+    """Processes that work all the time."""
+    works = [sys.executable, "-c", "while True: pass"]
+    processes = [subprocess.Popen(works) for _ in range(BUSY * (os.cpu_count() or 1))]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def by_turns(number: int) -> list[Turns]:
+    """So many comparisons of the same release, with as many pairs as the check has at least."""
+    settings = Before(url="http://beside", max_ratio=1.1)
+    found = []
+    with serving() as dsn:
+        for _ in range(number):
+            with _connected(dsn) as now, _connected(dsn) as before:
+                pairs = [_pair(now, before, turn) for turn in range(WARM_UP + TURNS)][WARM_UP:]
+            ours, theirs = [ms for ms, _ in pairs], [ms for _, ms in pairs]
+            found.append(Turns(settings, ours, theirs, QUERY))
+    return found
+
+
+def _connected(dsn: Dsn) -> AbstractContextManager[Connection]:
+    return connect(dsn, timeout_s=60, total_s=600)
+
+
+def _pair(now: Connection, before: Connection, turn: int) -> tuple[float, float]:
+    if turn % 2:
+        theirs = _executed(before)
+        return _executed(now), theirs
+    return _executed(now), _executed(before)
+
+
+def _executed(connection: Connection) -> float:
+    started = time.perf_counter()
+    fetch(connection, QUERY)
+    return (time.perf_counter() - started) * 1000
+
+
+def measure(number: int) -> tuple[list[Run], list[Run]]:
+    """So many runs by the clock, and the same by processor time."""
+    with serving() as dsn:
         runs = [_run(dsn) for _ in range(number)]
     return [clock for clock, _ in runs], [processor for _, processor in runs]
 

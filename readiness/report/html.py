@@ -1,7 +1,7 @@
 """`readiness.html`: the static page for the change ticket."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from readiness.model.course import Course
 from readiness.model.evidence import Outcome
 from readiness.model.figures import counted
-from readiness.model.record import CheckResult, RunRecord
+from readiness.model.record import RunRecord
 from readiness.report import charts, course_rows
 from readiness.report.build import Room, build
 from readiness.report.drills import Drill, drills
@@ -21,13 +21,14 @@ from readiness.report.richtext import spans
 from readiness.report.trends import PastRun, trends
 from readiness.report.view import HEADINGS, ORDER, SHAPES, Shown, View, by_source, tally
 
-# Characters for the figures of what passed, and how much of each is shown to keep to that.
+# Characters for the figures of what passed and the configuration, and how much is shown of each
+# figure to keep to that.
 _PASSED_ROOM: Final = 88_000
 _ROOMS: Final = (
     Room(),
     Room(passed_source=120, passed_figures=4),
-    Room(passed_source=80, passed_figures=2, passed_pictures=False),
-    Room(passed_source=60, passed_figures=1, passed_pictures=False),
+    Room(passed_source=60, passed_figures=2, passed_pictures=False),
+    Room(passed_source=40, passed_figures=1, passed_pictures=False),
 )
 _BUFFERED_NODES: Final = 400
 _MOST_AREAS: Final = 40
@@ -67,7 +68,7 @@ def render(
         evidence: `findings` leaves out the annex with the figures of what passed.
         earlier: runs of the same target and profile, newest first, for what the last runs gave.
     """
-    room = _room(record.checks)
+    room = _room(record)
     view = build(record, room, trends(record, earlier))
     stream = (
         environment()
@@ -85,9 +86,9 @@ def render(
     return stream
 
 
-def _room(checks: Sequence[CheckResult]) -> Room:
+def _room(record: RunRecord) -> Room:
     """The most that is shown of what passed and still fits; all is in the record."""
-    return next((room for room in _ROOMS if room.weight(checks) <= _PASSED_ROOM), _ROOMS[-1])
+    return next((room for room in _ROOMS if room.weight(record) <= _PASSED_ROOM), _ROOMS[-1])
 
 
 def _css() -> Markup:

@@ -20,6 +20,8 @@ _RUNS: Final = re.compile(rf"(?:{_PROGRAMS}) \S", re.IGNORECASE)
 _AFTER_COLON: Final = re.compile(rf": ((?:{_PROGRAMS}) \S.*)$")
 # A row such as "Half done: undo what it left".
 _LABEL: Final = re.compile(r"[A-Z][\w ,'/-]{0,40}: +\S")
+# The end of a row of prose whose sentence goes on in the next row.
+_GOES_ON: Final = re.compile(r"(?:,|\b(?:a|an|as|in|is|its|so|that|the))$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ def _dedented(text: str) -> str:
     """Without the indentation that the rows after the first share, if prose is among them.
 
     So texts look that stand in the middle of a module. What is deeper than the prose is a command,
-    whatever its depth, unless the row before it ends with a comma; a row that begins with a label
+    whatever its depth, unless the sentence before it goes on; a row that begins with a label
     is a paragraph.
     """
     first, *others = text.split("\n")
@@ -125,7 +127,8 @@ def _dedented(text: str) -> str:
         return text
     rows = [first]
     for row in (row[shared:] for row in others):
-        is_prose = not row.startswith(" ") or rows[-1].endswith(",")
+        goes_on = _GOES_ON.search(rows[-1]) or row.lstrip().startswith("(")
+        is_prose = not row.startswith(" ") or (goes_on and not rows[-1].startswith(" "))
         if _LABEL.match(row):
             rows.append("")
         rows.append(row.lstrip() if is_prose else f"{' ' * _INDENT}{row.removeprefix('  ')}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
 from readiness.model.clean import clean, line
 from readiness.model.evidence import Outcome
-from readiness.model.figures import duration
+from readiness.model.figures import counted, duration
 from readiness.run.journal import Event
 from readiness.run.ledger import Ledger, Planned
 
@@ -170,13 +170,14 @@ class Lines:
             for row in textwrap.wrap(heading(ledger.begun or {}), _COLUMNS, subsequent_indent="  "):
                 self._say(row)
             selected = sum(p.selected and p.asked for p in ledger.plan.values())
-            self._say(f"{selected} checks planned")
+            self._say(f"{counted(selected, 'check')} planned")
         nodeid = str(event.get("nodeid", ""))
         outcome = ledger.outcome_of(nodeid)
         ends = event["event"] == "crash" or event.get("when") == "teardown"
         if self._brief and outcome is Outcome.NOT_APPLICABLE:
             return
-        if outcome and ends and nodeid in ledger.plan:
+        planned = ledger.plan.get(nodeid)
+        if outcome and ends and planned and planned.asked:
             result = ledger.result_of(nodeid)
             took = f"{result.duration_s:.1f} s"
             note = "" if outcome is Outcome.PASS else f"  {result.message}"

@@ -273,7 +273,12 @@ class PrivatePostgres:
             )
 
     def _configure(self, settings: Mapping[str, str]) -> None:
-        own = {"listen_addresses": self.host, "unix_socket_directories": ""}
+        own = {
+            "listen_addresses": self.host,
+            "unix_socket_directories": "",
+            # Segments in /dev/shm would stay there if the server is killed.
+            "dynamic_shared_memory_type": "mmap",
+        }
         lines = [
             f"{k} = '{v.replace(chr(39), chr(39) * 2)}'" for k, v in {**settings, **own}.items()
         ]

@@ -99,6 +99,13 @@ endpoint_is_slower_than_before = broken_by(
     lambda levers: (levers.judged_before(), levers.behave(delay_ms={_ONE_ORDER: 150})),
 )
 
+endpoint_is_slower_than_beside = broken_by(
+    "endpoint_is_slower_than_beside",
+    "An order takes 20 ms more than in the release before, which still runs; 300 are allowed.",
+    {_ENDPOINT: {"release"}},
+    lambda levers: (levers.release_beside(), levers.behave(delay_ms={_ONE_ORDER: 20})),
+)
+
 _LOAD: Final = "performance.load[customers]"
 _CUSTOMERS: Final = "/api/customers/{customer_id}/orders"
 

@@ -5,6 +5,7 @@ from readiness.areas.performance.baseline import Comparison, comparison
 from readiness.areas.performance.config import Endpoint
 from readiness.areas.performance.endpoints import Answered, answered
 from readiness.areas.performance.judging import every, judge_percentile
+from readiness.areas.performance.turns import by_turns
 from readiness.config.models import Config
 from readiness.lib.noise import Noise
 from readiness.lib.retry import undisturbed
@@ -28,7 +29,7 @@ _CLEARER = "raise `samples` and `budget_s` of the endpoint, and run it on a quie
     First byte early, last byte late: the answer is too large; limit or compress it.
     Requests fail: the message has the first answer, the service's log the reason.
     If it became slow with this release, roll back first and investigate afterwards.""",
-    judgements=("answers", "p95", "regression"),
+    judgements=("answers", "p95", "regression", "release"),
 )
 def test_endpoints(endpoint: Endpoint, target: Config, evidence: Evidence) -> None:
     """Requests are sent one after the other; a wrong answer may be fast, and is not timed."""
@@ -53,6 +54,13 @@ def test_endpoints(endpoint: Endpoint, target: Config, evidence: Evidence) -> No
     if compared:
         with evidence.attempt():
             compared.judge(evidence, seen.times, noise)
+    if before := endpoint.before:
+        turns, noise = undisturbed(
+            lambda longer: by_turns(endpoint.longer(longer), service, before),
+            lambda found, _: found.keeps(),
+            evidence,
+        )
+        turns.judge(evidence, noise)
 
 
 def _keeps(

@@ -10,12 +10,13 @@ from readiness.areas.performance.baseline import Comparison, comparison
 from readiness.areas.performance.config import Ingest, Query, WritePath
 from readiness.areas.performance.ingest import CopyRate, WriteRate, copy_rate, write_rate
 from readiness.areas.performance.judging import Times, every, judge_percentile, judge_rate
+from readiness.areas.performance.plans import why_slow
 from readiness.areas.performance.queries import RunningQuery, running
 from readiness.config.models import Config
 from readiness.lib.noise import Noise
 from readiness.lib.retry import judge_time, undisturbed
 from readiness.model.errors import CouldNotMeasure
-from readiness.model.measurement import Limit
+from readiness.model.measurement import Limit, Measurement
 
 _CLEARER = "raise `samples` and `budget_s` of the query, and run it on a quiet system"
 
@@ -148,12 +149,13 @@ def test_query_latency(
         lambda found, noise: _keeps(found, query, compared, noise),
         evidence,
     )
+    why = _why_slow(times, query, compared, noise, evidence)
     limit = at_most(query.max_p95_ms, query.deciding("max_p95_ms"))
     with evidence.attempt():
-        judge_percentile(evidence, 0.95, times, limit, noise, _CLEARER)
+        judge_percentile(evidence, 0.95, times, limit, noise, _CLEARER, why)
     if compared:
         with evidence.attempt():
-            compared.judge(evidence, times, noise)
+            compared.judge(evidence, times, noise, why)
     limit = at_most(query.max_stall_ms, query.deciding("max_stall_ms"))
     judge_time(evidence, "stall", times.slowest, limit, min(times.ms), noise, q=1.0)
 
@@ -171,6 +173,23 @@ def _keeps(times: Times, query: Query, compared: Comparison | None, noise: Noise
             compared is None or compared.keeps(times, noise),
         )
     )
+
+
+def _why_slow(
+    times: Times, query: Query, compared: Comparison | None, noise: Noise, evidence: Evidence
+) -> str:
+    """What the plan says, if the query is too slow or slower than before."""
+    kept = every(
+        (
+            times.keeps(0.95, query.max_p95_ms, noise),
+            compared is None or compared.keeps(times, noise),
+        )
+    )
+    if kept is not False:
+        return ""
+    slow = why_slow(query)
+    evidence.record(Measurement("plan, ms of each node", slow.outline, "text", times.source))
+    return slow.because
 
 
 def _measure(benchmark: BenchmarkFixture, execution: RunningQuery) -> list[float]:

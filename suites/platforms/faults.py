@@ -189,8 +189,8 @@ supabase_backup_failed = _changed(
     {_BACKUPS: {"age"}},
     saved={
         "backups": [
-            {"id": 2, "status": "FAILED", "inserted_at": "2026-11-20T03:00:00Z"},
-            {"id": 1, "status": "COMPLETED", "inserted_at": "2024-11-19T03:00:00Z"},
+            {"status": "FAILED", "inserted_at": "2026-11-20T03:00:00Z"},
+            {"status": "COMPLETED", "inserted_at": "2024-11-19T03:00:00Z"},
         ]
     },
 )

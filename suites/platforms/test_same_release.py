@@ -70,7 +70,9 @@ def _judge_same(seen: list[Served], evidence: Evidence) -> None:
     releases = {one.identity for one in seen}
     evidence.judge(
         "same",
-        Measurement("releases that are served", len(releases), "count", _sources(seen)),
+        Measurement(
+            "releases that are served", len(releases), "count", _sources(seen), samples=len(seen)
+        ),
         equal_to(1),
         worst(map(str, sorted(seen, key=lambda one: one.is_expected))),
         says=f"{len(releases)} releases are served",
@@ -87,7 +89,13 @@ def _judge_expected(seen: list[Served], evidence: Evidence) -> None:
     wrong = [one for one in seen if not one.is_expected]
     evidence.judge(
         "expected",
-        Measurement("platforms that serve another release", len(wrong), "count", _sources(seen)),
+        Measurement(
+            "platforms that serve another release",
+            len(wrong),
+            "count",
+            _sources(seen),
+            samples=len(seen),
+        ),
         equal_to(0, seen[0].host.deciding("commit")),
         worst(map(str, wrong)),
         says=f"{len(wrong)} platforms do not serve {seen[0].host.commit}",

@@ -71,7 +71,7 @@ def pipelines(server: SmallServer, *found: Mapping[str, str], sha: str = SHA) ->
     for number, jobs in zip(numbers, found, strict=True):
         shown = [{"name": name, "status": status} for name, status in jobs.items()]
         for kind, content in (("jobs", shown), ("bridges", [])):
-            path = f"{PROJECT}/pipelines/{number}/{kind}?include_retried=false&per_page=100"
+            path = f"{PROJECT}/pipelines/{number}/{kind}?per_page=100"
             server.routes[path] = Reply(json.dumps(content))
 
 
@@ -340,7 +340,7 @@ def test_gitlab_without_a_pipeline_nothing_is_listed(gitlab: SmallServer) -> Non
 
 def test_gitlab_a_trigger_job_counts(gitlab: SmallServer) -> None:
     pipelines(gitlab, {"test": "success"})
-    path = f"{PROJECT}/pipelines/1/bridges?include_retried=false&per_page=100"
+    path = f"{PROJECT}/pipelines/1/bridges?per_page=100"
     gitlab.routes[path] = Reply('[{"name": "lint", "status": "success"}]')
     assert misses(judged(gitlab, "gitlab")) == ""
 
@@ -354,7 +354,7 @@ def test_gitlab_a_full_page_without_a_next_one_is_an_error(gitlab: SmallServer) 
 def test_gitlab_a_full_last_page_is_whole(gitlab: SmallServer) -> None:
     jobs = {f"job {n}": "success" for n in range(98)} | {"test": "success", "lint": "success"}
     pipelines(gitlab, jobs)
-    path = f"{PROJECT}/pipelines/1/jobs?include_retried=false&per_page=100"
+    path = f"{PROJECT}/pipelines/1/jobs?per_page=100"
     shown = gitlab.routes[path]
     assert isinstance(shown, Reply)
     gitlab.routes[path] = Reply(shown.body, headers={"X-Next-Page": ""})

@@ -1,6 +1,5 @@
 """The checks of standbys, slots and the pooler, against real ones."""
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -18,14 +17,11 @@ from readiness.config.base.discovery import Gap, Sources
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import Unreachable
 from readiness.model.secrets import Dsn
-from readiness.servers import programs
-from readiness.servers.binaries import server_account
 from readiness.servers.postgres import PrivatePostgres, PrivateStandby
-from readiness.servers.processes import free_port
 from tests.support.advice import advised
 from tests.support.database_health import database, errors, execute, failures, warnings
 from tests.support.found import tables_of
-from tests.support.processes import eventually, needed, reachable
+from tests.support.processes import eventually
 from tests.support.servers import Run
 
 pytestmark = pytest.mark.contract
@@ -275,38 +271,6 @@ def test_slots_without_a_bound_are_a_warning(server: PrivatePostgres) -> None:
     finally:
         execute(server.dsn(), "select pg_drop_replication_slot('free')")
     assert "max_slot_wal_keep_size is -1" in found
-
-
-@pytest.fixture
-def pooler(server: PrivatePostgres, tmp_path: Path) -> Iterator[str]:
-    """The address of a PgBouncer with one connection to the server, without its database."""
-    program = needed(programs.PGBOUNCER)
-    port = free_port()
-    account = server_account()
-    with reachable(tmp_path, account) as folder:
-        ini = folder / "pgbouncer.ini"
-        ini.write_text(
-            f"[databases]\nshop = host=127.0.0.1 port={server.port} dbname=postgres user=postgres"
-            f" password={server.password} pool_size=1\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
-            f"listen_port = {port}\nunix_socket_dir =\nauth_type = any\nadmin_users = any\n"
-        )
-        ini.chmod(0o644)
-        process = subprocess.Popen([program, "-q", ini], cwd="/", **account.popen)
-        try:
-            base = f"postgresql://any@127.0.0.1:{port}/"
-            assert eventually(lambda: _connects(f"{base}pgbouncer"))
-            yield base
-        finally:
-            process.terminate()
-            process.wait(10)
-
-
-def _connects(dsn: str) -> bool:
-    try:
-        psycopg.connect(dsn, connect_timeout=2).close()
-    except psycopg.OperationalError:
-        return False
-    return True
 
 
 def pooled(console: str, **limits: float) -> Database:

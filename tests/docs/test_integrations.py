@@ -1,5 +1,8 @@
 """The files for pipelines: by their schemas, by our own checks, and as bash runs their lines."""
 
+import base64
+import email
+import email.policy
 import json
 import os
 import re
@@ -10,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import yaml
@@ -22,12 +26,14 @@ from readiness.areas.manifests.probes import reading
 from readiness.areas.scaling.probes import sides
 from readiness.config.loading import load
 from readiness.model.exitcodes import ExitCode
+from readiness.report import files, html
 from readiness.servers import programs
 from readiness.servers.processes import free_port
 from readiness.servers.programs import AbsentError
 from tests.support.manifest_checks import HAS_PARSER, Judged
 from tests.support.monitored_service import MonitoredService
 from tests.support.processes import needed, skip
+from tests.support.records import small_record
 from tests.support.small_servers import Reply, SmallServer
 
 ROOT: Final = Path(__file__).parents[2]
@@ -65,6 +71,9 @@ ARGO_JOB: Final = ARGO["spec"]["metrics"][0]["provider"]["job"]["spec"]
 def fenced(page: str, language: str) -> list[str]:
     text = (HERE / page).read_text(encoding="utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+(MATRIX,) = fenced("../how-to/scale-out.md", "yaml")
 
 
 def step(name: str) -> dict[str, Any]:
@@ -219,6 +228,29 @@ def test_no_input_is_written_into_a_script() -> None:
         assert step(name)["if"].startswith("always()")
 
 
+def test_many_targets_are_one_page_and_the_worst_stops_the_deployment(runner: Runner) -> None:
+    jobs = yaml.safe_load(MATRIX)["jobs"]
+    # GitHub starts a job if all that it needs succeeded; `if: always()` would be another rule.
+    assert jobs["deploy"]["needs"] == ["judge", "summary"]
+    assert "if" not in jobs["deploy"]
+    (report,) = (
+        one["run"]
+        for one in jobs["summary"]["steps"]
+        if one.get("run", "").startswith("readiness report")
+    )
+    targets = jobs["judge"]["strategy"]["matrix"]["target"]
+    missing = runner.run(report)
+    assert missing.returncode == ExitCode.NOTHING_JUDGED, missing.stdout
+    for name in targets:
+        judged = runner.run(f"readiness run --reports all/{name}")
+        assert judged.returncode == ExitCode.READY, judged.stderr
+    assert runner.run(report).returncode == ExitCode.READY
+    down(runner)
+    runner.run(f"readiness run --reports all/{targets[-1]}")
+    assert runner.run(report).returncode == ExitCode.INCOMPLETE
+    assert (runner.folder / "all/summary.html").exists()
+
+
 def test_no_gate_lets_incomplete_pass() -> None:
     assert GITLAB["readiness"]["allow_failure"] is False
     weak = {name for name, job in GITLAB.items() if "exit_codes" in str(job)}
@@ -234,26 +266,37 @@ def test_no_gate_lets_incomplete_pass() -> None:
 
 
 def _files(tmp_path: Path) -> Mapping[str, Path]:
-    workflow = tmp_path / "release.yml"
+    workflow, matrix = tmp_path / "release.yml", tmp_path / "matrix.yml"
     (text,) = fenced("github.md", "yaml")
     workflow.write_text(text)
+    matrix.write_text(MATRIX)
     return {
-        "github-actions": ROOT / "action.yml",
-        "github-workflows": workflow,
+        "action": ROOT / "action.yml",
+        "workflow": workflow,
+        "workflow of many targets": matrix,
         "gitlab-ci": HERE / "readiness.gitlab-ci.yml",
         "azure-pipelines": HERE / "azure-pipelines.yml",
     }
 
 
 @pytest.mark.parametrize(
-    "schema", ["github-actions", "github-workflows", "gitlab-ci", "azure-pipelines"]
+    ("name", "schema"),
+    [
+        ("action", "github-actions"),
+        ("workflow", "github-workflows"),
+        ("workflow of many targets", "github-workflows"),
+        ("gitlab-ci", "gitlab-ci"),
+        ("azure-pipelines", "azure-pipelines"),
+    ],
 )
-def test_a_file_is_valid_by_the_schema_of_its_system(schema: str, tmp_path: Path) -> None:
+def test_a_file_is_valid_by_the_schema_of_its_system(
+    name: str, schema: str, tmp_path: Path
+) -> None:
     if find_spec("check_jsonschema") is None:
         skip(AbsentError("check-jsonschema is not installed", remedy="make docs-site"))
     checker = [sys.executable, "-m", "check_jsonschema", "--regex-variant", "nonunicode"]
     done = subprocess.run(
-        [*checker, "--builtin-schema", f"vendor.{schema}", _files(tmp_path)[schema]],
+        [*checker, "--builtin-schema", f"vendor.{schema}", _files(tmp_path)[name]],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -422,3 +465,96 @@ def test_a_webhook_that_fails_does_not_show_its_address(runner: Runner) -> None:
     assert done.returncode == 1
     assert "notify: " in done.stderr
     assert "secret-of-the-webhook" not in done.stderr + done.stdout
+
+
+def _section(name: str) -> str:
+    """The lines under a heading of the page."""
+    text = (HERE / "messages.md").read_text(encoding="utf-8")
+    (script,) = re.findall(rf"^## {name}\n.*?^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return str(script)
+
+
+class Tickets(SmallServer):
+    """Answers as the published interfaces of both vendors say; `kept` has what was attached.
+
+    Jira: POST /rest/api/3/issue/KEY/attachments, parts named `file`, the header against forgery.
+    ServiceNow: POST /api/now/attachment/file, three parameters, the type of the file; 201.
+    """
+
+    USER, TOKEN = "bot@example.com", "token-of-the-bot"
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.otherwise = self._answer
+        self.kept: dict[str, tuple[str, bytes]] = {}
+
+    def _answer(self) -> Reply:
+        method, path, headers = self.requests[-1]
+        parts = urlsplit(path)
+        named = base64.b64encode(f"{self.USER}:{self.TOKEN}".encode()).decode()
+        if headers.get("authorization") != f"Basic {named}":
+            return Reply('{"errorMessages": ["not signed in"]}', 401)
+        if (method, parts.path) == ("POST", "/rest/api/3/issue/OPS-7/attachments"):
+            return self._jira(headers)
+        if (method, parts.path) == ("POST", "/api/now/attachment/file"):
+            return self._service_now(headers, dict(parse_qsl(parts.query)))
+        return Reply("{}", 404)
+
+    def _jira(self, headers: Mapping[str, str]) -> Reply:
+        if headers.get("x-atlassian-token") != "no-check":
+            return Reply("XSRF check failed", 403, "text/plain")
+        head = f"Content-Type: {headers['content-type']}\n\n".encode()
+        message = email.message_from_bytes(head + self.bodies[-1], policy=email.policy.HTTP)
+        files = list(message.iter_parts())
+        if {one.get_param("name", header="content-disposition") for one in files} != {"file"}:
+            return Reply('{"errorMessages": ["no part named file"]}', 400)
+        for one in files:
+            self._keep(one.get_filename(), one.get_content_type(), one.get_payload(decode=True))
+        return Reply(json.dumps([{"filename": name} for name in self.kept]))
+
+    def _service_now(self, headers: Mapping[str, str], query: Mapping[str, str]) -> Reply:
+        if "content-type" not in headers or not query.keys() >= {"table_name", "file_name"}:
+            return Reply('{"error": {"message": "a parameter is missing"}}', 400)
+        if (query["table_name"], query.get("table_sys_id")) != ("change_request", "4f0a"):
+            return Reply('{"error": {"message": "no such record"}}', 404)
+        self._keep(query["file_name"], headers["content-type"], self.bodies[-1])
+        return Reply(json.dumps({"result": {"file_name": query["file_name"]}}), 201)
+
+    def _keep(self, name: str | None, kind: str, content: Any) -> None:
+        assert name
+        self.kept[name] = (kind, bytes(content))
+
+
+@pytest.fixture
+def page(runner: Runner) -> Runner:
+    """A page, and the same as PDF, by the line of the documentation."""
+    files.write(runner.folder / "reports/readiness.html", html.render(small_record()))
+    chromium = shlex.quote(needed(programs.CHROMIUM))
+    runner.add("chromium", f'#!/bin/sh\nexec {chromium} --user-data-dir="$PWD/profile" "$@"\n')
+    done = runner.run(_section("The page as PDF"))
+    assert done.returncode == 0, done.stderr
+    return runner
+
+
+def test_page_and_pdf_are_attached_to_tickets_of_both_vendors(page: Runner) -> None:
+    contents = {
+        name: (kind, (page.folder / "reports" / name).read_bytes())
+        for name, kind in (("readiness.html", "text/html"), ("readiness.pdf", "application/pdf"))
+    }
+    assert contents["readiness.pdf"][1].startswith(b"%PDF-")
+    for vendor, prefix, secret, place in (
+        ("Jira", "JIRA", "TOKEN", {"ISSUE": "OPS-7"}),
+        ("ServiceNow", "SNOW", "PASSWORD", {"CHANGE": "4f0a"}),
+    ):
+        with Tickets() as tickets:
+            named = {f"{prefix}_USER": tickets.USER, f"{prefix}_URL": tickets.url}
+            right = {**named, **place, f"{prefix}_{secret}": tickets.TOKEN}
+            wrong = {**named, **place, f"{prefix}_{secret}": "another"}
+            refused = page.run(_section(vendor), **wrong)
+            assert (refused.returncode, tickets.kept) == (22 if vendor == "Jira" else 1, {})
+            elsewhere = page.run(_section(vendor), **right | dict.fromkeys(place, "none"))
+            assert elsewhere.returncode != 0
+            assert "404" in elsewhere.stderr
+            done = page.run(_section(vendor), **right)
+            assert done.returncode == 0, done.stderr
+            assert tickets.kept == contents

@@ -1,4 +1,4 @@
-"""Makes `reports/sample/`, which the documentation shows: a real run on a system with four faults.
+"""Makes `reports/sample/` and its picture in docs/: a real run on a system with four faults.
 
     make sample
 
@@ -19,8 +19,11 @@ from readiness.run import catalogue, marker
 from readiness.run.progress import Silent
 from readiness.run.safety import fingerprint
 from readiness.run.supervisor import Options, run
+from tests.support.browser import Browser
 
-FOLDER: Final = Path(__file__).parents[2] / "reports" / "sample"
+ROOT: Final = Path(__file__).parents[2]
+FOLDER: Final = ROOT / "reports" / "sample"
+PICTURE: Final = ROOT / "docs" / "report.png"
 FAULTS: Final = (
     "backup_job_stopped",
     "balancer_learns_late",
@@ -49,6 +52,9 @@ def main() -> None:
             ended = run(options, Silent())
         for name in FILES:
             shutil.copy(Path(reports) / name, FOLDER / name)
+        browser = Browser(Path(reports))
+        browser.page = FOLDER / "readiness.html"
+        browser.picture(PICTURE, height=1400)
     print(ended.record.verdict if ended.record else ended.refusal)  # noqa: T201 - a command
 
 

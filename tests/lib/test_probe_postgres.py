@@ -11,6 +11,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from readiness.lib.postgres import connect, fetch, fetch_value
+from readiness.lib.postgres.session import uncompiled
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, TookTooLong, Unreachable
 from readiness.model.secrets import Dsn
 from readiness.servers.postgres import PrivatePostgres
@@ -144,3 +145,28 @@ def _ask_one_that_hangs(dsn: Dsn) -> None:
             fetch(connection, "select 1")
         finally:
             os.kill(backend, signal.SIGCONT)
+
+
+def test_a_pooler_is_left_without_our_settings(pooler: str, server: PrivatePostgres) -> None:
+    """PgBouncer hands the one session that it has from client to client, after each statement."""
+    through = Dsn(f"{pooler}shop")
+    reads = "select current_setting('statement_timeout'), current_setting('jit')"
+    with connect(through, timeout_s=5) as connection:
+        uncompiled(connection)
+        # psycopg prepares what it executes often, in whichever session it reached.
+        for _ in range(7):
+            assert fetch(connection, "select %s::int", [1]) == [(1,)]
+    with psycopg.connect(through.reveal()) as application:
+        assert application.execute(reads).fetchall() == [("0", "on")]
+        assert application.execute("select * from pg_prepared_statements").fetchall() == []
+    with connect(Dsn(server.dsn()), timeout_s=5) as connection:
+        uncompiled(connection)
+        assert fetch(connection, reads) == [("5s", "off")]
+
+
+def test_behind_a_pooler_a_wait_ends_as_well(pooler: str) -> None:
+    with (
+        pytest.raises(TookTooLong, match=r"aborted after 0\.3 s"),
+        connect(Dsn(f"{pooler}shop"), timeout_s=5, total_s=0.3) as connection,
+    ):
+        fetch(connection, "select pg_sleep(30)")

@@ -119,6 +119,25 @@ def test_small_differences_are_none_however_certain(config: Config, stored: Stor
     assert judged(config, 4, 4, 4, 4, 4)[0] is Outcome.PASS, "5 ms are the least difference"
 
 
+def test_small_steps_are_a_warning_with_the_day_and_release_before_them(
+    config: Config, stored: Stored
+) -> None:
+    for median in (50, 54, 58, 62, 66, 70):
+        stored(median, median + 1, median - 1, median + 2, median)
+    outcome, evidence = judged(config, 70, 71, 69, 72, 70)
+    assert outcome is Outcome.WARN
+    [warning] = evidence.warnings
+    assert warning.startswith("It became slower in small steps, 70 ms now; limit 60 ms")
+    assert "the median was 50 ms on " in warning
+    assert warning.endswith("(release 1.0)")
+
+
+def test_small_steps_within_the_limit_are_none(config: Config, stored: Stored) -> None:
+    for median in (50, 51, 52, 53, 54, 55):
+        stored(median, median + 1, median - 1, median + 2, median)
+    assert judged(config, 56, 57, 55, 58, 56)[0] is Outcome.PASS
+
+
 @pytest.mark.parametrize(
     ("ms", "noise"),
     [

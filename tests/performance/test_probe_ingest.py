@@ -13,7 +13,7 @@ from psycopg import sql
 
 from readiness import Evidence
 from readiness.areas.monitoring.config import Service
-from readiness.areas.performance.config import Ingest, WritePath
+from readiness.areas.performance.config import Ingest, IngestMethod, WritePath
 from readiness.areas.performance.ingest import WRITERS, copy_rate, write_rate
 from readiness.areas.performance.table_shape import scratch_copy
 from readiness.config.models import Config
@@ -120,6 +120,16 @@ def test_rows_of_one_commit_each_are_counted(shop: Dsn) -> None:
     measured = copy_rate(single)
     assert measured.rate.name == "rows stored by INSERTs that commit each"
     assert measured.rate.source.startswith("insert into ")
+    assert schemas(shop) == []
+
+
+@pytest.mark.parametrize("method", list(WRITERS))
+def test_rows_that_are_refused_are_an_error(
+    shop: Dsn, trigger: Trigger, method: IngestMethod
+) -> None:
+    trigger("refuse", "raise exception 'not today'; return new;")
+    with pytest.raises(CouldNotMeasure, match="not today"):
+        copy_rate(ingest_of(shop, rows=50).model_copy(update={"method": method}))
     assert schemas(shop) == []
 
 

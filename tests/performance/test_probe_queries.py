@@ -46,7 +46,7 @@ def _query(dsn: Dsn, sql: str, **more: Any) -> Query:
     return Query(name="it", dsn=dsn, sql=sql, **{"samples": 100, "budget_s": 5, **more})
 
 
-def _judge(query: Query, benchmark: Benchmark | None = None) -> tuple[Outcome, Evidence]:
+def judge_query(query: Query, benchmark: Benchmark | None = None) -> tuple[Outcome, Evidence]:
     evidence = Evidence()
     config = Config.model_validate({"target": {"name": "it"}})
     benchmark = benchmark or Benchmark()
@@ -62,7 +62,7 @@ def test_fast_query_passes_with_its_distribution(shop: Dsn) -> None:
         max_p95_ms=2000,
     )
     benchmark = Benchmark()
-    outcome, evidence = _judge(query, benchmark)
+    outcome, evidence = judge_query(query, benchmark)
     assert outcome is Outcome.PASS
     _, shown, judged, _ = evidence.measurements
     assert (shown.samples, shown.unit, len(shown.quantiles)) == (100, "ms", 21)
@@ -74,7 +74,7 @@ def test_fast_query_passes_with_its_distribution(shop: Dsn) -> None:
 def test_slow_query_fails(shop: Dsn) -> None:
     query = _query(shop, "select pg_sleep(0.1)", max_p95_ms=1, budget_s=0.2)
     with pytest.raises(CheckFailed, match="p95 is at least"):
-        _judge(query)
+        judge_query(query)
 
 
 def test_percent_sign_without_parameters_is_literal(shop: Dsn) -> None:
@@ -89,7 +89,7 @@ def test_parameters_are_rotated(shop: Dsn, run: Run) -> None:
            create function look(n int) returns int language sql as
              'insert into seen values (n) returning n'"""
     )
-    with running(_query(shop, "select look(%s)", params=[[1], [2]])) as execution:
+    with running(_query(shop, "select look(%s)", params=[[1], [2]], writes=True)) as execution:
         execution.execute()
     with running(_query(shop, "select n, count(*)::int from seen group by 1 order by 1")) as rows:
         cursor = rows._cursor
@@ -99,12 +99,12 @@ def test_parameters_are_rotated(shop: Dsn, run: Run) -> None:
 
 def test_query_without_rows_is_no_data(shop: Dsn) -> None:
     with pytest.raises(NoData, match="no row"):
-        _judge(_query(shop, "select * from shop.orders where id = %s", params=[[0], [-1]]))
+        judge_query(_query(shop, "select * from shop.orders where id = %s", params=[[0], [-1]]))
 
 
 def test_disabled_benchmark_is_an_error(shop: Dsn) -> None:
     with pytest.raises(CouldNotMeasure, match="pytest-benchmark is disabled"):
-        _judge(_query(shop, "select 1"), Benchmark(enabled=False))
+        judge_query(_query(shop, "select 1"), Benchmark(enabled=False))
 
 
 @pytest.mark.parametrize(
@@ -113,18 +113,18 @@ def test_disabled_benchmark_is_an_error(shop: Dsn) -> None:
 )
 def test_mistake_in_sql_names_the_query(shop: Dsn, mistake: str) -> None:
     with pytest.raises(CouldNotMeasure) as caught:
-        _judge(_query(shop, mistake))
+        judge_query(_query(shop, mistake))
     assert caught.value.where == mistake
 
 
 def test_missing_right_to_read_is_an_error(shop: Dsn, role: Dsn) -> None:
     with pytest.raises(NotPermitted, match=r"shop\.orders"):
-        _judge(_query(role, "select * from shop.orders"))
+        judge_query(_query(role, "select * from shop.orders"))
 
 
 def test_execution_longer_than_the_budget_is_an_error(shop: Dsn) -> None:
     with pytest.raises(TookTooLong):
-        _judge(_query(shop, "select pg_sleep(60)", budget_s=0.2))
+        judge_query(_query(shop, "select pg_sleep(60)", budget_s=0.2))
 
 
 def test_a_stall_that_the_p95_hides_is_a_miss(shop: Dsn) -> None:
@@ -137,4 +137,4 @@ def test_a_stall_that_the_p95_hides_is_a_miss(shop: Dsn) -> None:
         max_stall_ms=50,
     )
     with pytest.raises(CheckFailed, match=r"slowest execution: 3\d\d.* ms; limit 50 ms"):
-        _judge(query)
+        judge_query(query)

@@ -137,6 +137,32 @@ def test_drains_of_all_projects_count(world: World, drain: dict[str, Any]) -> No
     assert misses(judged(world.config(), "monitored")) == ""
 
 
+OTHERS = [
+    ({"deployment": {"environments": ["preview"]}}, "log: not sent"),
+    ({"project": {"ids": ["prj_other"]}}, "log: not sent"),
+    ({"deployment": {}, "project": {}}, ""),
+]
+
+
+@pytest.mark.parametrize(("only", "words"), OTHERS)
+def test_a_drain_that_filters_data_out_does_not_count(
+    world: World, only: dict[str, Any], words: str
+) -> None:
+    chosen = {"version": "v2", "filter": {"type": "basic", **only}}
+    drain = {"name": "some", "schemas": {"log": {}, "trace": {}}, "filterV2": chosen}
+    world.change(DRAINS, {"drains": [drain]})
+    assert words in misses(judged(world.config(), "monitored"))
+    assert bool(words) is bool(misses(judged(world.config(), "monitored")))
+
+
+def test_a_drain_of_previews_is_that_of_staging(world: World) -> None:
+    chosen = {"version": "v2", "filter": {"deployment": {"environments": ["preview"]}}}
+    drain = {"name": "some", "schemas": {"log": {}, "trace": {}}, "filterV2": chosen}
+    world.change(DRAINS, {"drains": [drain]})
+    config = world.config(('alias = "', 'target = "staging"\nalias = "'))
+    assert misses(judged(config, "monitored")) == ""
+
+
 def test_a_drain_of_other_data_does_not_count(world: World) -> None:
     world.change(DRAINS, {"drains": [{"name": "some", "schemas": {"log": {}}}]})
     assert "trace: not sent" in misses(judged(world.config(), "monitored"))
@@ -245,6 +271,20 @@ def test_the_release_under_its_names(world: World, name: str) -> None:
     assert misses(release(world.config(('commit = "v{release}"', f'commit = "{name}"')))) == ""
 
 
+@pytest.mark.parametrize("name", ["v1.5.0", NEW[:12]])
+def test_gitlab_alone_resolves_the_release(world: World, name: str) -> None:
+    """A hash that the platform does not serve is asked for, to be told whole."""
+    path = f"{GROUP}/repository/commits/{NEW[:12]}"
+    world.served.answers[path] = {"id": NEW}
+    config = world.config(('commit = "v{release}"', f'commit = "{name}"'))
+    others = {one: table for one, table in config.platforms.items() if one != "github"}
+    config = config.model_copy(update={"platforms": others})
+    assert misses(release(config)) == ""
+    deploy = {"id": "dep-9", "status": "live", "commit": {"id": OLD}}
+    world.change(f"{SERVICE}/deploys", [{"cursor": "a", "deploy": deploy}])
+    assert f"api serves {OLD[:12]}" in misses(release(config))
+
+
 def test_a_commit_needs_no_repository(world: World) -> None:
     config = world.config(('commit = "v{release}"', f'commit = "{OLD[:10]}"'))
     alone = {name: one for name, one in config.platforms.items() if name in {"web", "api"}}
@@ -344,23 +384,73 @@ FAILING: list[tuple[dict[str, object], type[CouldNotMeasure], str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("check", "broken", "kind", "words"),
-    [("render", *one) for one in FAILING] + [(check, *FAILING[1]) for check in CHECKS],
-)
+EVERY = [*CHECKS.items(), ("branch", "gitlab"), ("monitored", "api")]
+
+
+@pytest.mark.parametrize(("check", "name"), EVERY)
+@pytest.mark.parametrize(("broken", "kind", "words"), FAILING)
 def test_whatever_else_answers_is_one_error(
     world: World,
     check: str,
+    name: str,
     broken: dict[str, object],
     kind: type[CouldNotMeasure],
     words: str,
 ) -> None:
     world.break_by(failing="/", **broken)
     with pytest.raises(kind, match=words) as caught:
-        judged(world.config(), check)
+        judged(world.config(), check, name)
     assert type(caught.value) is kind
     assert caught.value.remedy
     assert SECRET not in str(caught.value)
+
+
+UNKNOWN = "the token is not valid or has expired"
+SCOPE = "the token is not accepted or lacks a permission: "
+# In the words of each vendor: wrong or expired, then without the permission.
+REFUSING = {
+    "web": (
+        (403, {"error": {"code": "forbidden", "message": "No", "invalidToken": True}}, UNKNOWN),
+        (403, {"error": {"code": "forbidden", "message": "Not authorized"}}, f"{SCOPE}Not auth"),
+    ),
+    "api": ((401, {"id": "", "message": "Unauthorized"}, UNKNOWN),),
+    "data": (
+        (401, {"message": "Unauthorized"}, UNKNOWN),
+        (403, {"message": "Forbidden resource"}, f"{SCOPE}Forbidden resource"),
+    ),
+    "github": (
+        (401, {"message": "Bad credentials", "status": "401"}, UNKNOWN),
+        (403, {"message": "Resource not accessible"}, f"{SCOPE}Resource not accessible"),
+        (404, {"message": "Not Found"}, "shop/orders does not exist there, or the token cannot"),
+    ),
+    "gitlab": (
+        (401, {"error": "invalid_token", "error_description": "Token is expired."}, UNKNOWN),
+        (
+            403,
+            {"error": "insufficient_scope", "error_description": "Higher privileges are needed."},
+            f"{SCOPE}Higher privileges",
+        ),
+        (404, {"message": "404 Project Not Found"}, "shop/orders does not exist there, or the"),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "body", "words"),
+    [(name, *one) for name, answers in REFUSING.items() for one in answers],
+)
+def test_what_a_vendor_says_of_a_token(
+    world: World, name: str, status: int, body: dict[str, object], words: str
+) -> None:
+    check = {"web": "vercel", "api": "render", "data": "supabase"}.get(name, "branch")
+    with SmallServer({}) as server:
+        server.otherwise = Reply(json.dumps(body), status)
+        config = world.config((world.url, server.url))
+        with pytest.raises((NotPermitted, NoData), match=words) as caught:
+            judged(config, check, name)
+        assert len(server.requests) == 1
+    assert f"[platforms.{name}]" in caught.value.remedy or words.startswith(SCOPE)
+    assert SECRET not in str(caught.value) + caught.value.remedy
 
 
 OLDER = [
@@ -373,15 +463,31 @@ OLDER = [
     ("supabase", f"{PROJECT}/advisors/security", None),
     ("supabase_backups", f"{PROJECT}/database/backups", {"pitr_enabled": None}),
     ("branch", BRANCH, {"protected": None}),
+    ("branch", "/github/repos/shop/orders", {"default_branch": None}),
+    ("branch", RULES, [{"name": "old"}]),
     ("monitored", DRAINS, {"drains": None}),
+    ("gitlab", GROUP, {"default_branch": None}),
+    ("gitlab", f"{GROUP}/repository/branches/main", {"protected": None}),
+    ("gitlab", f"{GROUP}/pipelines", [{"iid": 1}]),
+    ("gitlab", f"{GROUP}/pipelines/47/jobs", [{"id": 1}]),
+    ("gitlab", f"{GROUP}/pipelines/47/jobs", None),
 ]
 
 
 @pytest.mark.parametrize(("check", "path", "change"), OLDER)
 def test_an_older_api_is_one_error(world: World, check: str, path: str, change: object) -> None:
     world.change(path, change)
+    check, name = ("branch", check) if check == "gitlab" else (check, "")
     with pytest.raises(NoData, match=r"unexpected answer of \[platforms|does not exist there"):
-        judged(world.config(), check).conclude()
+        judged(world.config(), check, name).conclude()
+
+
+@pytest.mark.parametrize("name", ["api", "github", "gitlab"])
+def test_lists_that_do_not_end_are_one_error(world: World, name: str) -> None:
+    world.break_by(endless=True)
+    check = "render" if name == "api" else "branch"
+    with pytest.raises(NoData, match="the list does not end: page 3 is one that was read before"):
+        judged(world.config(), check, name)
 
 
 def test_a_wait_that_the_api_asks_for_is_waited(world: World) -> None:
@@ -445,12 +551,22 @@ def test_keys_go_in_the_header_that_was_named(world: World) -> None:
         assert "authorization" not in server.requests[0][2]
 
 
-def test_no_output_has_the_token(world: World, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even when the API repeats it in what it says of a refusal."""
+TELLING = {
+    "refused": Reply(json.dumps({"error": {"message": f"bad token {SECRET}"}}), 403),
+    "scope": Reply(json.dumps({"error": "x", "error_description": f"bad token {SECRET}"}), 403),
+    "page": Reply(f"<html>bad token {SECRET}", 200, "text/html"),
+    "redirect": Reply("", 302, headers={"Location": f"/login?bad token {SECRET}"}),
+}
+
+
+@pytest.mark.parametrize("telling", TELLING)
+def test_no_output_has_the_token(
+    world: World, gate: Gate, monkeypatch: pytest.MonkeyPatch, telling: str
+) -> None:
+    """Not even when the API repeats it in what it says."""
     monkeypatch.setenv(TOKEN, SECRET)
     with SmallServer({}) as server:
-        said = json.dumps({"error": {"message": f"bad token {SECRET}"}})
-        server.otherwise = Reply(said, 403)
+        server.otherwise = TELLING[telling]
         world.config((world.url, server.url))
         run = gate(
             "from suites.platforms.test_platforms import *\n"

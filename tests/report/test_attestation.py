@@ -1,8 +1,11 @@
 """The statements about a run, read by programs that are not ours."""
 
+import base64
 import hashlib
 import importlib
 import json
+import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,10 @@ from readiness.model.errors import ReadinessError
 from readiness.model.record import RunRecord, Selection, TargetFacts, Verdict, seal
 from readiness.report import write_record
 from readiness.report.attestation import attest, beside, clear, verify
+from readiness.servers import programs
+from readiness.servers.programs import AbsentError
+from tests.support import packages
+from tests.support.processes import needed, skip
 from tests.support.records import make_check, make_record
 
 DIGEST = "sha256:" + "ab" * 32
@@ -225,6 +232,104 @@ def test_the_published_library_reads_it(
         read = protobuf.Parse(path.read_text(), library.spb.Statement())
         library.Statement.copy_from_pb(read).validate()
         assert protobuf.MessageToDict(read) == json.loads(path.read_text())
+
+
+# The library that npm verifies provenance with; cosign itself is in no registry.
+SIGSTORE = {
+    "verify": (
+        "2.1.1",
+        "sha512-hVJD77oT67aowHxwT4+M6PGOp+E2LtLdTK3+FC0lBO9T7sYwItDMXZ7Z07IDCvR1M717a4axbIWckrW67KMP/w==",
+    ),
+    "bundle": (
+        "3.1.0",
+        "sha512-Mm1E3/CmDDCz3nDhFKTuYdB47EdRFRQMOE/EAbiG1MJW77/w1b3P7Qx7JSrVJs8PfwOLOVcKQCHErIwCTyPbag==",
+    ),
+    "core": (
+        "2.0.0",
+        "sha512-nYxaSb/MtlSI+JWcwTHQxyNmWeWrUXJJ/G4liLrGG7+tS4vAz6LF3xRXqLH6wPIVUoZQel2Fs4ddLx4NCpiIYg==",
+    ),
+    "protobuf-specs": (
+        "0.4.3",
+        "sha512-fk2zjD9117RL9BjqEwF7fwv7Q/P9yGsMV4MUJZ/DocaQJ6+3pKr+syBq1owU5Q5qGw5CUbXzm+4yJ2JVRDQeSA==",
+    ),
+}
+VERIFIER = """
+const { bundleFromJSON } = require("@sigstore/bundle");
+const { Verifier, toSignedEntity, toTrustMaterial } = require("@sigstore/verify");
+const [bundle, rawBytes] = process.argv.slice(1).map((f) => require("fs").readFileSync(f, "utf8"));
+const none = { certificateAuthorities: [], timestampAuthorities: [], tlogs: [], ctlogs: [] };
+const trusted = toTrustMaterial(none, { gate: { rawBytes } });
+const signed = toSignedEntity(bundleFromJSON(JSON.parse(bundle)));
+new Verifier(trusted, { tlogThreshold: 0 }).verify(signed);
+"""
+PAYLOAD = "application/vnd.in-toto+json"
+
+
+def signed(statement: Path, openssl: str, key: Path) -> str:
+    """A bundle as `cosign attest-blob --key` writes it, without a transparency log."""
+    payload = statement.read_bytes()
+    # What is signed of an envelope: github.com/secure-systems-lab/dsse, protocol.md.
+    encoded = b"DSSEv1 %d %b %d %b" % (len(PAYLOAD), PAYLOAD.encode(), len(payload), payload)
+    command = [openssl, "dgst", "-sha256", "-sign", str(key)]
+    signature = subprocess.run(command, input=encoded, capture_output=True, check=True).stdout
+    envelope = {
+        "payloadType": PAYLOAD,
+        "payload": base64.b64encode(payload).decode(),
+        "signatures": [{"sig": base64.b64encode(signature).decode()}],
+    }
+    return json.dumps(
+        {
+            "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+            "verificationMaterial": {"publicKey": {"hint": "gate"}, "tlogEntries": []},
+            "dsseEnvelope": envelope,
+        }
+    )
+
+
+@pytest.fixture
+def sigstore(tmp_path: Path) -> Callable[[str, Path], str]:
+    """What Sigstore's library says of a bundle and a public key: empty if the signature is good."""
+    modules = tmp_path / "node_modules/@sigstore"
+    modules.mkdir(parents=True)
+    try:
+        node = packages.program("node")
+        for name, pinned in SIGSTORE.items():
+            (modules / name).symlink_to(packages.npm(f"@sigstore/{name}", *pinned))
+    except AbsentError as problem:
+        skip(problem)
+
+    def verified(bundle: str, key: Path) -> str:
+        file = tmp_path / "attestation.sigstore.json"
+        file.write_text(bundle)
+        done = subprocess.run(
+            [node, "-e", VERIFIER, str(file), str(key)],
+            env=os.environ | {"NODE_PATH": str(modules.parent)}, text=True, check=False,
+            capture_output=True, timeout=60,
+        )  # fmt: skip
+        assert (done.returncode == 0) is (done.stderr == "")
+        return done.stderr
+
+    return verified
+
+
+def test_sigstore_verifies_a_signed_statement(
+    statement: Callable[..., dict[str, Any]], sigstore: Callable[[str, Path], str], tmp_path: Path
+) -> None:
+    statement(READY)
+    openssl, path = needed(programs.OPENSSL), tmp_path / "attestation.json"
+    for name in ("ours", "others"):
+        command = [openssl, "ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out", name]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+        command = [openssl, "ec", "-in", name, "-pubout", "-out", f"{name}.pub"]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    bundle = signed(path, openssl, tmp_path / "ours")
+    assert sigstore(bundle, tmp_path / "ours.pub") == ""
+    assert "signature verification failed" in sigstore(bundle, tmp_path / "others.pub")
+    changed = path.read_bytes().replace(b"PASSED", b"FAILED")
+    before, after = (base64.b64encode(one).decode() for one in (path.read_bytes(), changed))
+    forged = bundle.replace(before, after)
+    assert forged != bundle
+    assert "signature verification failed" in sigstore(forged, tmp_path / "ours.pub")
 
 
 def admitted(*statements: dict[str, Any], image: str = IMAGE) -> str:

@@ -3,57 +3,27 @@
 A script measures a copy of the page: the page itself runs none, and fetches nothing.
 """
 
-import functools
-import html as entities
 import json
 import re
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 from readiness.model.record import RunRecord
 from readiness.report import compare, files, html, several
 from readiness.report.trends import PastRun
-from readiness.servers import programs
-from readiness.servers.programs import AbsentError
-from tests.support import timescale_server
+from tests.support.browser import SCHEMES, Browser, Scheme
 from tests.support.page_records import errors, of_size, ready
-from tests.support.processes import needed, skip
 from tests.support.records import small_record
 
-_AXE: Final = (
-    "axe-core",
-    "4.10.3",
-    "sha512-Xm7bpRXnDSX2YE2YFfBk2FnF0ep6tmG7xPh8iHee8MIcrgq762Nkce856dYtJYLkuIoYZvGfTs/PbZhideTcEg==",
-)
-_QUIET: Final = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-)
 _RECORDS: Final[dict[str, Callable[[], RunRecord]]] = {
     "ready": ready,
     "errors": errors,
     "small": small_record,
 }
 _HISTORY: Final = "history"
-# What a script finds is the text of the document that the browser prints at the end.
-_FOUND: Final = re.compile(r'<pre id="found">(.*?)</pre>', re.DOTALL)
-_SHOW: Final = """
-function show(found) {
-  document.body.innerHTML = '<pre id="found"></pre>';
-  document.getElementById('found').textContent = JSON.stringify(found);
-}
-"""
 _MEASURE: Final = """
 const bottom = (part) => part.getBoundingClientRect().bottom;
 show({
@@ -86,79 +56,19 @@ frame.onload = () => {
 frame.srcdoc = `<!DOCTYPE html>${page}`;
 document.body.append(frame);
 """
-# The dark page differs in its colors alone.
-_AUDIT: Final = """
-for (const fold of document.querySelectorAll('details')) fold.open = true;
-const options = {resultTypes: ['violations']};
-const dark = matchMedia('(prefers-color-scheme: dark)').matches;
-if (dark) options.runOnly = {type: 'rule', values: ['color-contrast', 'link-in-text-block']};
-axe.run(document, options).then((found) => show({
-  dark,
-  checked: found.passes.length,
-  violations: found.violations.map((v) => [v.id, v.nodes.slice(0, 3).map((n) => n.html)]),
-}));
-"""
-
-
-class _Browser:
-    """Chromium, with a profile of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self._program = needed(programs.CHROMIUM)
-        self._folder = folder
-        self.page = folder / "page.html"
-
-    def load(self, record: RunRecord, earlier: Sequence[PastRun] = ()) -> None:
-        files.write(self.page, html.render(record, earlier=earlier))
-
-    def load_text(self, text: str) -> None:
-        self.page.write_text(text, encoding="utf-8")
-
-    def run(self, script: str, *options: str) -> Any:
-        """What a script gives to `show` in a copy of the page."""
-        text = self.page.read_text(encoding="utf-8")
-        text = re.sub(r"<meta http-equiv=[^>]*>", "", text)
-        copy = self._folder / "copy.html"
-        copy.write_text(text.replace("</body>", f"<script>{_SHOW}{script}</script></body>"))
-        printed = self._start("--virtual-time-budget=60000", "--dump-dom", *options, copy.as_uri())
-        found = _FOUND.search(printed)
-        assert found, printed[-2000:]
-        return json.loads(entities.unescape(found[1]))
-
-    def printed(self) -> tuple[int, str]:
-        """The number of pages on paper, and their text."""
-        pdf, text = self._folder / "page.pdf", self._folder / "page.txt"
-        self._start("--no-pdf-header-footer", f"--print-to-pdf={pdf}", self.page.as_uri())
-        subprocess.run([needed(programs.PDFTOTEXT), "-layout", pdf, text], check=True)
-        pages = text.read_text(encoding="utf-8").split("\f")
-        return len(pages) - 1, "\n".join(pages)
-
-    def _start(self, *options: str) -> str:
-        profile = f"--user-data-dir={self._folder / 'profile'}"
-        return subprocess.run(
-            [self._program, *_QUIET, profile, *options],
-            check=True, capture_output=True, text=True, timeout=180,
-        ).stdout  # fmt: skip
 
 
 @pytest.fixture
-def browser(tmp_path: Path) -> _Browser:
-    return _Browser(tmp_path)
+def browser(tmp_path: Path) -> Browser:
+    return Browser(tmp_path)
 
 
-def _load(browser: _Browser, name: str) -> None:
-    if name == _HISTORY:
-        browser.load(*of_size(130, 8))
-    else:
-        browser.load(_RECORDS[name]())
+def _load(browser: Browser, record: RunRecord, earlier: Sequence[PastRun] = ()) -> None:
+    files.write(browser.page, html.render(record, earlier=earlier))
 
 
-@functools.cache
-def _axe() -> str:
-    try:
-        return (timescale_server.package(*_AXE) / "axe.min.js").read_text(encoding="utf-8")
-    except AbsentError as problem:
-        skip(problem)
+def _load_by_name(browser: Browser, name: str) -> None:
+    _load(browser, *(of_size(130, 8) if name == _HISTORY else [_RECORDS[name]()]))
 
 
 def _letters(text: str) -> str:
@@ -167,16 +77,16 @@ def _letters(text: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["ready", "errors"])
-def test_first_screen_holds_verdict_coverage_and_decisions(browser: _Browser, name: str) -> None:
-    browser.load(_RECORDS[name]())
+def test_first_screen_holds_verdict_coverage_and_decisions(browser: Browser, name: str) -> None:
+    _load(browser, _RECORDS[name]())
     seen = browser.run(_MEASURE, "--window-size=1280,800")
     assert seen["inner"] == seen["width"] == 1280
     assert max(seen["verdict"], seen["ship"]) < 120
     assert seen["summary"] < 220
 
 
-def test_seven_causes_and_a_failure_are_eight_steps_on_the_first_screen(browser: _Browser) -> None:
-    browser.load(errors())
+def test_seven_causes_and_a_failure_are_eight_steps_on_the_first_screen(browser: Browser) -> None:
+    _load(browser, errors())
     seen = browser.run(_MEASURE, "--window-size=1280,800")
     assert len(seen["steps"]) == 8
     # Fonts of another machine may be a little higher: the last step may be cut.
@@ -184,48 +94,40 @@ def test_seven_causes_and_a_failure_are_eight_steps_on_the_first_screen(browser:
 
 
 @pytest.mark.parametrize("name", [*_RECORDS, _HISTORY])
-def test_a_phone_needs_no_sideways_scrolling(browser: _Browser, name: str) -> None:
-    _load(browser, name)
+def test_a_phone_needs_no_sideways_scrolling(browser: Browser, name: str) -> None:
+    _load_by_name(browser, name)
     seen = browser.run(_PHONE)
     assert seen["inner"] == 390
     assert seen["wide"] == []
     assert seen["width"] <= 390
 
 
-@pytest.mark.parametrize(("scheme", "least"), [("light", 21), ("dark", 1)])
+@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("name", [*_RECORDS, _HISTORY])
-def test_axe_finds_no_violation(browser: _Browser, name: str, scheme: str, least: int) -> None:
-    axe = _axe()
-    _load(browser, name)
-    # 0 is dark and 1 is light in Blink's PreferredColorScheme.
-    chosen = f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}"
-    found = browser.run(f"{axe}{_AUDIT}", "--window-size=1280,800", chosen)
-    assert found["dark"] == (scheme == "dark")
-    assert found["checked"] >= least
+def test_axe_finds_no_violation(browser: Browser, name: str, scheme: Scheme) -> None:
+    _load_by_name(browser, name)
+    found = browser.audit(scheme)
+    assert found["checked"] >= (21 if scheme == "light" else 1)
     assert found["violations"] == []
 
 
-@pytest.mark.parametrize("scheme", [0, 1], ids=["dark", "light"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("page", ["diff", "summary"])
 def test_axe_finds_no_violation_on_the_small_pages(
-    browser: _Browser, tmp_path: Path, page: str, scheme: int
+    browser: Browser, tmp_path: Path, page: str, scheme: Scheme
 ) -> None:
-    axe = _axe()
     records = [(tmp_path / f"{name}.json", _RECORDS[name]()) for name in ("small", "errors")]
     records[0][0].with_suffix(".html").write_text("its page")
-    browser.load_text(
+    browser.page.write_text(
         several.page(several.targets(records), tmp_path)
         if page == "summary"
         else compare.page(compare.Comparison.of(*(record for _, record in records)))
     )
-    chosen = f"--blink-settings=preferredColorScheme={scheme}"
-    found = browser.run(f"{axe}{_AUDIT}", "--window-size=1280,800", chosen)
-    assert found["dark"] == (scheme == 0)
-    assert found["violations"] == []
+    assert browser.audit(scheme)["violations"] == []
 
 
-def test_ready_page_fits_on_twenty_sheets_and_into_200_kilobytes(browser: _Browser) -> None:
-    browser.load(ready())
+def test_ready_page_fits_on_twenty_sheets_and_into_200_kilobytes(browser: Browser) -> None:
+    _load(browser, ready())
     assert browser.page.stat().st_size < 200_000
     pages, text = browser.printed()
     assert pages <= 20
@@ -234,8 +136,8 @@ def test_ready_page_fits_on_twenty_sheets_and_into_200_kilobytes(browser: _Brows
     assert text.count(f"readiness {ready().run.id}") == pages
 
 
-def test_page_of_25_errors_fits_on_forty_sheets(browser: _Browser) -> None:
-    browser.load(errors())
+def test_page_of_25_errors_fits_on_forty_sheets(browser: Browser) -> None:
+    _load(browser, errors())
     pages, text = browser.printed()
     assert pages <= 40
     for step in ("GRANT pg_read_all_stats TO monitor;", "systemctl status prometheus"):
@@ -243,9 +145,9 @@ def test_page_of_25_errors_fits_on_forty_sheets(browser: _Browser) -> None:
 
 
 @pytest.mark.parametrize("name", ["small", "errors"])
-def test_what_is_folded_on_the_screen_is_printed(browser: _Browser, name: str) -> None:
+def test_what_is_folded_on_the_screen_is_printed(browser: Browser, name: str) -> None:
     record = _RECORDS[name]()
-    browser.load(record)
+    _load(browser, record)
     printed = _letters(browser.printed()[1])
     for check in record.checks:
         shown = check.name if check.outcome == "not-applicable" else check.headline
@@ -262,15 +164,15 @@ def test_what_is_folded_on_the_screen_is_printed(browser: _Browser, name: str) -
     ],
 )
 def test_filter_shows_findings_alone(
-    browser: _Browser, choice: str, seen: list[str], hidden: list[str]
+    browser: Browser, choice: str, seen: list[str], hidden: list[str]
 ) -> None:
-    browser.load(errors())
+    _load(browser, errors())
     assert _visible(browser, choice, [*seen, *hidden]) == seen
 
 
-def test_filter_by_area_shows_its_findings_and_passes_alone(browser: _Browser) -> None:
+def test_filter_by_area_shows_its_findings_and_passes_alone(browser: Browser) -> None:
     record = errors()
-    browser.load(record)
+    _load(browser, record)
     area = f"show-a{sorted({suite.name for suite in record.suites}).index('performance')}"
     names = ["fail", "performance.query-latency", "error", "suite-performance", "suite-backup"]
     assert _visible(browser, area, [*names, "areas"]) == [
@@ -278,7 +180,7 @@ def test_filter_by_area_shows_its_findings_and_passes_alone(browser: _Browser) -
     ]  # fmt: skip
 
 
-def _visible(browser: _Browser, choice: str, anchors: list[str]) -> list[str]:
+def _visible(browser: Browser, choice: str, anchors: list[str]) -> list[str]:
     """The anchors that are shown once a filter was chosen."""
     script = f"""
 document.getElementById('{choice}').checked = true;

@@ -83,11 +83,14 @@ def test_findings_are_folded_with_their_fix() -> None:
 
 
 def test_order_is_verdict_shipping_coverage_steps_failures_causes_decisions() -> None:
-    text = markdown.render(errors())
+    record = errors()
+    covered = record.coverage
+    assert covered.required - covered.judged > 25
+    text = markdown.render(record)
     order = [
         "# ✗ NOT READY",
         "**Do not ship: 1 required failure; 25 required checks could not be judged.**",
-        "- Coverage: Judged 87 of 114 required",
+        f"- Coverage: Judged {covered.judged} of {covered.required} required",
         "- Not applicable: 2 required checks by 2 decisions",
         "- Accepted risks: 1 observe-only decision until 31 Jan 2027",
         "- Changes: Since the last READY",

@@ -76,3 +76,18 @@ def test_text_from_the_middle_of_a_module_has_its_prose_apart_from_its_commands(
 
 def test_commands_that_all_have_one_indentation_stay_commands() -> None:
     assert [b.kind for b in rich("Run:\n    select 1\n      from shop")] == ["paragraph", "code"]
+
+
+def test_a_sentence_goes_on_in_a_deeper_row_and_a_command_is_not_torn() -> None:
+    blocks = rich(
+        "Do this:\n"
+        "      spread: [{maxSkew: 1,\n        zone: ScheduleAnyway}]\n"
+        "    Slow: move the\n      filling of caches out of it\n"
+        "    Gone: keep the replicas for a while\n      (blue-green) on the machines"
+    )
+    assert [(b.kind, b.spans[0].text) for b in blocks] == [
+        ("paragraph", "Do this:"),
+        ("code", "spread: [{maxSkew: 1,\n  zone: ScheduleAnyway}]"),
+        ("paragraph", "Slow: move the filling of caches out of it"),
+        ("paragraph", "Gone: keep the replicas for a while (blue-green) on the machines"),
+    ]

@@ -57,6 +57,17 @@ def test_a_line_for_every_check_that_ended_and_no_escape_from_the_target() -> No
     assert lines == ["2 checks planned", "fail           own.a[demo]  (2.0 s)  too slow red"]
 
 
+def test_no_line_for_a_check_that_nobody_asked_for() -> None:
+    plan = plan_event("a", "b")
+    plan["items"][0]["asked"] = False  # type: ignore[index]
+    out = io.StringIO()
+    progress, ledger = Lines(out), ledger_of(plan)
+    for event in (plan, START, FAILED, END):
+        ledger.apply(event)
+        progress.event(event, ledger)
+    assert out.getvalue().splitlines() == ["1 check planned"]
+
+
 def test_the_beginning_names_target_profile_and_fingerprint_in_80_columns() -> None:
     out = io.StringIO()
     target = {"name": "orders", "release": "2.4.0+" + "b" * 40, "environment": "staging"}

@@ -56,6 +56,13 @@ def test_server_listens_on_loopback_and_requires_the_password(server: PrivatePos
         psycopg.connect(server.dsn(user="postgres", password="wrong"), connect_timeout=5)
 
 
+def test_no_shared_memory_outlives_a_killed_server(server: PrivatePostgres) -> None:
+    """A segment in /dev/shm would, whose name nobody knows then."""
+    maps = Path(f"/proc/{server.process.pid}/maps").read_text()
+    assert "/pg_dynshmem/" in maps
+    assert "/dev/shm/PostgreSQL." not in maps
+
+
 def test_stop_leaves_no_process_and_no_temporary_folder(tmp_path: Path) -> None:
     server = PrivatePostgres.start(tmp_path / "pg")
     home = server.home

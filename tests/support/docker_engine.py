@@ -1,8 +1,8 @@
-"""A Docker engine of our own, which leaves nothing, and an image of this machine's PostgreSQL.
+"""A Docker engine of our own, which leaves nothing, and images of what this machine has.
 
 It lives in namespaces of its own: its processes, its mounts and its /run end with it. Only the
-bridge and the control groups are the machine's; the guardian removes them. The image
-needs no registry: it holds the programs and the libraries that they are linked with.
+bridge and the control groups are the machine's; the guardian removes them. The images
+need no registry: they hold programs and the libraries that they are linked with.
 """
 
 import io
@@ -10,6 +10,8 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+import sysconfig
 import tarfile
 import tempfile
 import time
@@ -17,6 +19,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import re2
 
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReadinessError, Unreachable
@@ -123,7 +127,11 @@ def _wait_for(host: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 _ENTRYPOINT: Final = Path(__file__).with_name("postgres_entrypoint.sh")
 _SERVER: Final = ("postgres", "initdb", "pg_ctl", "pg_isready", "psql")
-_TOOLS: Final = ("bin/sh", "bin/chmod", "bin/chown", "bin/mkdir", "usr/bin/id", "usr/bin/setpriv")
+_TOOLS: Final = (
+    *("bin/sh", "bin/cat", "bin/chmod", "bin/chown", "bin/mkdir", "usr/bin/install"),
+    *("usr/bin/id", "usr/bin/setpriv"),
+)
+_PARTS_OF_C: Final = ("libdl", "libm", "libpthread", "libresolv", "librt", "libutil")
 _ACCOUNTS: Final = "root:x:0:0::/:/bin/sh\npostgres:x:999:999::/:/bin/sh\n"
 _GROUPS: Final = "root:x:0:\npostgres:x:999:\n"
 _DATA: Final = "/var/lib/postgresql/data"
@@ -141,11 +149,7 @@ def build(engine: "APIClient", file: Path) -> str:
         for path in _files(server.folder, release()):
             archive.add(path)
         archive.add(_ENTRYPOINT, "entrypoint.sh")
-        _add_text(archive, "etc/passwd", _ACCOUNTS)
-        _add_text(archive, "etc/group", _GROUPS)
-        tmp = tarfile.TarInfo("tmp")
-        tmp.type, tmp.mode = tarfile.DIRTYPE, 0o1777
-        archive.addfile(tmp)
+        _add_what_each_has(archive)
     engine.import_image(
         src=str(file),
         repository="postgres",
@@ -160,6 +164,52 @@ def build(engine: "APIClient", file: Path) -> str:
         ],
     )
     return f"postgres:{release()}"
+
+
+def build_python(engine: "APIClient", file: Path, wheels: Path) -> str:
+    """Give the engine an image of this Python; gives its name.
+
+    Its pip knows no index but the folder of wheels, as that of a company knows its mirror.
+    """
+    library, program = Path(sysconfig.get_path("stdlib")), Path(sys.executable).resolve()
+    modules = [file for file in library.glob("lib-dynload/*.so") if "tkinter" not in file.name]
+    tools = [Path("/") / name for name in _TOOLS]
+    # Wheels expect the libraries of C and C++ of the machine.
+    linked = [program, *tools, *modules, *Path(re2.__file__).parent.glob("*.so")]
+    with tarfile.open(file, "w", dereference=True) as archive:
+        archive.add(library, filter=_needed)
+        libraries = _libraries(linked)
+        (c,) = (path for path in libraries if path.name == "libc.so.6")
+        parts = {path for name in _PARTS_OF_C for path in c.parent.glob(f"{name}.so.*")}
+        for path in sorted({program, *tools, *libraries, *parts}):
+            archive.add(path)
+        archive.add(program, program.with_name("python3"))
+        # Where Debian has the wheels of ensurepip.
+        if (bundled := Path("/usr/share/python-wheels")).exists():
+            archive.add(bundled)
+        archive.add(wheels, "wheels")
+        _add_what_each_has(archive)
+    changes = [
+        f"ENV PATH={program.parent}:/usr/bin:/bin",
+        "ENV PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels",
+    ]
+    engine.import_image(src=str(file), repository="python", tag="here", changes=changes)
+    return "python:here"
+
+
+def _needed(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """The standard library without what was installed into it, and what no image has."""
+    absent = ("site-packages", "dist-packages", "test", "idlelib", "tkinter", "__pycache__")
+    parts = entry.name.split("/")
+    return None if set(absent) & {*parts} or entry.name.endswith(".a") else entry
+
+
+def _add_what_each_has(archive: tarfile.TarFile) -> None:
+    _add_text(archive, "etc/passwd", _ACCOUNTS)
+    _add_text(archive, "etc/group", _GROUPS)
+    tmp = tarfile.TarInfo("tmp")
+    tmp.type, tmp.mode = tarfile.DIRTYPE, 0o1777
+    archive.addfile(tmp)
 
 
 def _files(folder: Path, version: str) -> Iterator[Path]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from readiness.areas.monitoring.config import Drill, Service, Truth
 from readiness.model.evidence import Evidence
-from tests.support.small_servers import Reply, SmallServer
+from tests.support.small_servers import Reply, Route, SmallServer
 
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -40,15 +40,16 @@ def missed(evidence: Evidence) -> set[str]:
 class MonitoredService(SmallServer):
     """Healthy, with counters for `/work` and `/broken`; `database` is a file that exists or not."""
 
-    def __init__(self, database: Path | None = None) -> None:
-        super().__init__({
+    def __init__(self, database: Path | None = None, host: str = "127.0.0.1") -> None:
+        routes: dict[str, Route] = {
             "/health": Reply(json.dumps({"status": "ok", "version": "1.2"})),
             "/health/ready": self._ready,
             "/health/live": self._live,
             "/metrics": self.metrics,
             "/work": lambda: self._count("/work", 200),
             "/broken": lambda: self._count("/broken", 500),
-        })  # fmt: skip
+        }
+        super().__init__(routes, host)
         self.database = database
         self.live_needs_database = False
         self.count_by: Mapping[str, int] = {}

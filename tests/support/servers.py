@@ -14,12 +14,15 @@ from psycopg import sql
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import ReadinessError
 from readiness.model.secrets import Dsn
-from readiness.servers.binaries import Binaries
+from readiness.servers import programs
+from readiness.servers.binaries import Binaries, server_account
 from readiness.servers.fleet.releases import NEW
 from readiness.servers.fleet.starting import Fleet, make_store, start_fleet
 from readiness.servers.postgres import PrivatePostgres
+from readiness.servers.processes import free_port
 from tests.matrix import SERVER
 from tests.support.docker_engine import NEEDED, docker_engine
+from tests.support.processes import eventually, needed, reachable
 
 _numbers = count(1)
 _CLIENTS = {"binaries"}
@@ -151,3 +154,39 @@ def folder(tmp_path: Path) -> Path:
     made = tmp_path / "backups"
     made.mkdir()
     return made
+
+
+@pytest.fixture
+def pooler(server: PrivatePostgres, tmp_path: Path) -> Iterator[str]:
+    """The address of a PgBouncer with one connection to the server, without its database.
+
+    Clients share it, transaction by transaction.
+    """
+    program = needed(programs.PGBOUNCER)
+    port = free_port()
+    account = server_account()
+    with reachable(tmp_path, account) as folder:
+        ini = folder / "pgbouncer.ini"
+        ini.write_text(
+            f"[databases]\nshop = host=127.0.0.1 port={server.port} dbname=postgres user=postgres"
+            f" password={server.password} pool_size=1\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+            f"listen_port = {port}\nunix_socket_dir =\nauth_type = any\nadmin_users = any\n"
+            "pool_mode = transaction\n"
+        )
+        ini.chmod(0o644)
+        process = subprocess.Popen([program, "-q", ini], cwd="/", **account.popen)
+        try:
+            base = f"postgresql://any@127.0.0.1:{port}/"
+            assert eventually(lambda: _connects(f"{base}pgbouncer"))
+            yield base
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _connects(dsn: str) -> bool:
+    try:
+        psycopg.connect(dsn, connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True

@@ -44,6 +44,7 @@ class SmallServer:
         self.requests: list[tuple[str, str, Mapping[str, str]]] = []
         self.bodies: list[bytes] = []
         self.connections = 0
+        self.clients: set[str] = set()
         self.dates = True
         outer = self
 
@@ -53,6 +54,7 @@ class SmallServer:
 
             def setup(self) -> None:
                 outer.connections += 1
+                outer.clients.add(self.client_address[0])
                 super().setup()
 
             def send_header(self, keyword: str, value: str) -> None:

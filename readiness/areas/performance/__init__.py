@@ -65,6 +65,9 @@ def _endpoints(config: Config) -> Iterator[Mistake]:
                 f"`timeout_s` of [services.{endpoint.service}] ends each request before",
                 f"set that above {endpoint.max_p95_ms / 1000:g}",
             )
+        if service and endpoint.before and endpoint.before.url == service.url:
+            what = f"is that of [services.{endpoint.service}]: a release is not slower than itself"
+            yield Mistake((*place, "before", "url"), what, "set where the release before runs")
 
 
 def _pressure(config: Config) -> Iterator[Mistake]:

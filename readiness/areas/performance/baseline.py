@@ -79,6 +79,8 @@ class Comparison:
         newest: the release of the newest of them.
         others: the conditions of the newest run that cannot be compared; empty if there is none.
         name: how a record calls the rounds.
+        oldest: the rounds of the oldest run of before those; empty if there is none.
+        since: when that was, and of which release it is.
     """
 
     settings: Baseline
@@ -88,27 +90,37 @@ class Comparison:
     newest: str
     others: str
     name: str = _NAME
+    oldest: tuple[float, ...] = ()
+    since: str = ""
 
     @property
     def most_ms(self) -> float:
         """The slowest median that is no regression."""
-        base = statistics.median(self.earlier)
+        return self._most_ms(self.earlier)
+
+    def _most_ms(self, earlier: Sequence[float]) -> float:
+        base = statistics.median(earlier)
         return max(base * self.settings.max_ratio, base + self.settings.min_ms)
 
     def keeps(self, times: Times, noise: Noise) -> bool | None:
         """Whether there is no regression; None if that cannot be told."""
+        return self._keeps(self.earlier, times, noise)
+
+    def _keeps(self, earlier: Sequence[float], times: Times, noise: Noise) -> bool | None:
         found = rounds(times.ms)
-        if not self.earlier or statistics.median(found) <= self.most_ms:
+        if not earlier or statistics.median(found) <= self._most_ms(earlier):
             return True
         # The noise of now explains a part; that of then made the baseline slower, not faster.
         # If hardly a moment was undisturbed, not even the fastest time is the target's own.
         fastest = min(times.ms) / 1000 if noise.lost <= _MOST_LOST else 0.0
         own = [1000 * noise.own(ms / 1000, fastest) for ms in found]
-        least = least_ratio(self.earlier, own)
-        is_sure = least is not None and least > 1 and statistics.median(own) > self.most_ms
+        least = least_ratio(earlier, own)
+        is_sure = (
+            least is not None and least > 1 and statistics.median(own) > self._most_ms(earlier)
+        )
         return False if is_sure else None
 
-    def judge(self, evidence: Evidence, times: Times, noise: Noise) -> None:
+    def judge(self, evidence: Evidence, times: Times, noise: Noise, why: str = "") -> None:
         """Record the rounds for later runs, and compare them with earlier ones.
 
         Without any, this is a warning: nothing is claimed.
@@ -130,8 +142,20 @@ class Comparison:
             raise indistinct(f"{seen}, and {self.most_ms:.4g} ms are the limit", noise)
         setting = self.settings.deciding("max_ratio")
         because = f"{seen} ({self.runs} READY runs, the newest of release {self.newest})"
-        evidence.judge(_KEY, median, at_most(self.most_ms, setting), because)
+        because += f"; {why}" if why else ""
+        if evidence.judge(_KEY, median, at_most(self.most_ms, setting), because):
+            self._warn_of_drift(evidence, median, times, noise)
         return None
+
+    def _warn_of_drift(
+        self, evidence: Evidence, median: Measurement, times: Times, noise: Noise
+    ) -> None:
+        """Small steps: none is a regression, since the baseline moves along with them."""
+        if self._keeps(self.oldest, times, noise) is False:
+            limit = at_most(self._most_ms(self.oldest), self.settings.deciding("max_ratio"))
+            because = f"the median was {statistics.median(self.oldest):.4g} ms on {self.since}"
+            says = f"It became slower in small steps, {median.value:.4g} ms now"
+            evidence.judge(_KEY, median, limit, because, says=says, warn_only=True)
 
     def _judge_first(self, evidence: Evidence) -> None:
         because = "this run is the first of the baseline if it ends READY"
@@ -168,6 +192,7 @@ def comparison(
                 found.append((record, measurement))
             else:
                 others = others or measurement.source
+    steps = found[RUNS:]
     found = found[:RUNS]
     return Comparison(
         settings,
@@ -177,7 +202,13 @@ def comparison(
         newest=found[0][0].target.release if found else "",
         others=others,
         name=name,
+        oldest=tuple(ms for _, ms in steps[-1][1].quantiles) if steps else (),
+        since=_named(steps[-1][0]) if steps else "",
     )
+
+
+def _named(record: RunRecord) -> str:
+    return f"{record.run.started:%Y-%m-%d} (release {record.target.release})"
 
 
 def conditions_of(config: Config, subject: Subject | WritePath) -> str:

@@ -80,6 +80,11 @@ class Query(Model):
         400, description="executions measured; 59 are the least that can bound a p95"
     )
     budget_s: Positive = Field(15, description="seconds; a slow query is measured less often")
+    writes: bool = Field(
+        False,
+        description="whether it may change the database, some hundred times; without it, a"
+        " statement that writes is refused",
+    )
 
     def longer(self, times: int) -> "Query":
         """The same, measured so many times as long."""
@@ -103,6 +108,16 @@ class Request(Model):
     )
 
 
+class Before(Model):
+    """The release before, which still runs: both are requested by turns, and compared."""
+
+    url: Url = Field(..., description="its address, as `https://previous.example.com`")
+    max_ratio: Annotated[float, Field(gt=1)] = Field(
+        1.2, description="slowest median, as a multiple of that of the release before"
+    )
+    min_ms: Positive = Field(5, description="milliseconds; a smaller difference is none")
+
+
 class Endpoint(Request):
     """An HTTP endpoint with a promised latency, requested one at a time."""
 
@@ -113,6 +128,9 @@ class Endpoint(Request):
         200, description="requests measured; 59 are the least that can bound a p95"
     )
     budget_s: Positive = Field(15, description="seconds; a slow endpoint is measured less often")
+    before: Before | None = Field(
+        None, description="where the release before still runs, to be compared with by turns"
+    )
 
     def longer(self, times: int) -> "Endpoint":
         """The same, measured so many times as long."""

@@ -34,11 +34,13 @@ class Answered:
     first_failure: str
 
 
-class _Asking:
+class Asking:
+    """Requests an endpoint, and keeps what went wrong."""
+
     def __init__(self, session: Session, endpoint: Endpoint, service: Service) -> None:
         self._session = session
         self._endpoint = endpoint
-        self._url = f"{service.url}{endpoint.path}"
+        self.url = f"{service.url}{endpoint.path}"
         # Microseconds since 1970: no earlier run has used them.
         self._numbers = count(time.time_ns() // 1000)
         self.asked = 0
@@ -49,15 +51,16 @@ class _Asking:
         for _ in range(number):
             if len(self.failures) == _MOST_FAILURES:
                 return
-            yield self._ask()
+            yield self.ask()
 
-    def _ask(self) -> float:
+    def ask(self) -> float:
+        """Milliseconds of one request."""
         body = self._endpoint.body
         content = body.replace("{n}", str(next(self._numbers))).encode() if body else None
         self.asked += 1
         started = time.perf_counter()
         try:
-            answer = self._session.request(self._endpoint.method, self._url, content)
+            answer = self._session.request(self._endpoint.method, self.url, content)
         except (TookTooLong, NoData) as error:
             self.failures.append(error.sentence)
             return (time.perf_counter() - started) * 1000
@@ -74,7 +77,7 @@ def answered(endpoint: Endpoint, service: Service) -> Answered:
     """
     source = f"{endpoint.method} {service.url}{endpoint.path}"
     with session_for(service) as session:
-        asking = _Asking(session, endpoint, service)
+        asking = Asking(session, endpoint, service)
         pilot = list(asking.times(_PILOT))
         planned = plan(endpoint.samples, endpoint.budget_s, percentile(pilot, 0.5) / 1000)
         warm = list(asking.times(planned.warm_up))

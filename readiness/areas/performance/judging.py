@@ -132,7 +132,13 @@ def every(states: Iterable[bool | None]) -> bool | None:
 
 
 def judge_percentile(
-    evidence: Evidence, q: float, times: Times, limit: Limit, noise: Noise, remedy: str
+    evidence: Evidence,
+    q: float,
+    times: Times,
+    limit: Limit,
+    noise: Noise,
+    remedy: str,
+    because: str = "",
 ) -> None:
     """Pass beyond doubt, fail beyond doubt, or be an error.
 
@@ -143,6 +149,7 @@ def judge_percentile(
         limit: the most that it may be, in ms.
         noise: what it was measured beside.
         remedy: what makes the result clearer.
+        because: why it is slow, if that is known.
 
     Raises:
         CouldNotMeasure: the limit is within the bounds, or the noise explains a miss.
@@ -157,7 +164,7 @@ def judge_percentile(
         case False:
             lower = times.figure(f"{key} latency, 95 % lower bound", bounds.lower or bounds.value)
             says = f"{key} is at least {bounds.lower:.4g} ms (95 % confidence)"
-            evidence.judge(key, lower, limit, says=says)
+            evidence.judge(key, lower, limit, because, says=says)
         case None:
             seen = (
                 f"{len(times.ms)} samples put the {key} between {_shown(bounds.lower)} and"

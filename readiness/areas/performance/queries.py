@@ -6,6 +6,8 @@ from itertools import cycle
 from time import perf_counter
 from typing import Final
 
+from psycopg.errors import ReadOnlySqlTransaction
+
 from readiness.areas.performance.config import Query
 from readiness.areas.performance.judging import PATIENCE, Times, plan
 from readiness.lib.postgres import Connection, connect, source_of, translated
@@ -24,6 +26,8 @@ class RunningQuery:
         # A statement without parameters goes as it is: its percent signs mean themselves.
         self._params = cycle([params or None for params in query.params])
         self._rows = 0
+        if not query.writes:
+            self._try_to_read(connection)
         self.plan = plan(query.samples, query.budget_s, self._pilot())
 
     def execute(self) -> None:
@@ -44,6 +48,20 @@ class RunningQuery:
                 remedy="set `params` that find rows, taken from real traffic",
             )
         return Times([second * 1000 for second in seconds], source_of(self._query.sql))
+
+    def _try_to_read(self, connection: Connection) -> None:
+        # Not for the session: a pooler would hand that to the application.
+        try:
+            with connection.transaction():
+                connection.execute("set transaction read only")
+                connection.execute(self._query.sql, self._query.params[0] or None)
+        except ReadOnlySqlTransaction as error:
+            raise CouldNotMeasure(
+                f"the query writes: {error.diag.message_primary}",
+                where=source_of(self._query.sql),
+                remedy="measure a query that reads, or set `writes = true` for a database whose"
+                " contents may change",
+            ) from None
 
     def _pilot(self) -> float:
         times = []

@@ -112,9 +112,10 @@ class ScratchTable:
         return sql.SQL("copy {} ({}) from stdin").format(self.name, columns)
 
     def insert_statement(self) -> sql.Composed:
-        """The INSERT that stores one row."""
+        """The INSERT that stores one row, with numbered parameters."""
         columns = sql.SQL(", ").join(map(sql.Identifier, self.columns))
-        values = sql.SQL(", ").join(sql.Placeholder() * len(self.columns))
+        numbers = range(1, len(self.columns) + 1)
+        values = sql.SQL(", ").join(sql.SQL("${}").format(sql.Literal(n)) for n in numbers)
         return sql.SQL("insert into {} ({}) values ({})").format(self.name, columns, values)
 
     def rows_statement(self, rows: int, first: int) -> sql.Composed:

@@ -163,7 +163,18 @@ class Supabase(Platform):
     provider: Literal["supabase"] = Field(..., description=_PROVIDER)
     project: Id = Field(..., description=_PROJECT)
     services: Annotated[
-        list[Literal["auth", "db", "db_postgres_user", "pooler", "realtime", "rest", "storage"]],
+        list[
+            Literal[
+                "auth",
+                "db",
+                "db_postgres_user",
+                "pg_bouncer",
+                "pooler",
+                "realtime",
+                "rest",
+                "storage",
+            ]
+        ],
         Field(min_length=1),
     ] = Field(["db"], description="Supabase: its services that must be healthy")
     advisors: list[Literal["security", "performance"]] = Field(

@@ -57,6 +57,8 @@ def connect(
 ) -> Iterator[Connection]:
     """A connection in autocommit, closed at the end; every wait on it has a deadline.
 
+    Behind a pooler the server keeps no deadline of ours: `total_s` alone ends a wait.
+
     Args:
         dsn: where to, and as whom.
         timeout_s: longest wait for the connection, and longest statement, in seconds.
@@ -73,8 +75,9 @@ def connect(
     """
     # Also an interrupt must leave no connection.
     with closing(_open(dsn, timeout_s, application_name)) as connection:
-        if not console:
-            fetch(connection, f"set statement_timeout = {round(timeout_s * 1000)}")
+        if not console and not adjust(connection, statement_timeout=f"{round(timeout_s * 1000)}"):
+            # Each statement may run in another session, which knows nothing that was prepared.
+            connection.prepare_threshold = None
         watchdog = _Watchdog(connection, total_s or 6 * timeout_s)
         try:
             with watchdog, translated(dsn.address):
@@ -84,6 +87,20 @@ def connect(
                 problem = f"aborted after {watchdog.seconds:g} s"
                 raise TookTooLong(problem, where=error.where) from error
             raise
+
+
+def adjust(connection: Connection, **settings: str) -> bool:
+    """Change settings of the session, if it is ours alone; whether that was done.
+
+    A pooler hands the session on to the application, and would hand it our settings as well, such
+    as a statement_timeout. It is known by the process id that it invents for its clients.
+    """
+    pid = connection.info.backend_pid
+    calls = sql.SQL(", ").join(
+        sql.SQL("set_config({}, {}, false)").format(name, value) for name, value in settings.items()
+    )
+    ours = sql.SQL("select {} where pg_backend_pid() = {}").format(calls, pid)
+    return bool(fetch(connection, ours))
 
 
 def fetch(connection: Connection, statement: Statement, params: Params | None = None) -> list[Row]:

@@ -84,7 +84,7 @@ def uncompiled(connection: Connection) -> None:
 
     The server overestimates them, and compiles each for half a second to run some milliseconds.
     """
-    postgres.fetch(connection, "set jit = off")
+    postgres.adjust(connection, jit="off")
 
 
 def no_objects(connection: Connection, what: str) -> NoData:

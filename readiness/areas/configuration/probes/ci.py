@@ -227,7 +227,7 @@ def _of_gitlab(client: Client, ci: Ci) -> Jobs:
     found: list[Job] = []
     for pipeline in client.entries(asked, _PIPELINES):
         for kind in ("jobs", "bridges"):
-            listed = f"{path}/{pipeline.id}/{kind}?include_retried=false&per_page={PER_PAGE}"
+            listed = f"{path}/{pipeline.id}/{kind}?per_page={PER_PAGE}"
             jobs = client.entries(listed, _JOBS)
             found += [Job(one.name, one.status, pipeline.sha) for one in jobs]
     return Jobs(commit, tuple(_newest(found)), f"GET {client.url(path)}?sha={commit}")

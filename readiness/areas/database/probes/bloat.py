@@ -147,7 +147,7 @@ def _measured(
     uncompiled(connection)
     at, server = server_of(connection)
     # The server waits for a migration's lock even to return the size of the table.
-    postgres.fetch(connection, "set lock_timeout = '2s'")
+    postgres.adjust(connection, lock_timeout="2s")
     looked_at = int(postgres.fetch(connection, _COUNT.format(scope=_SCOPE))[0][which])
     if not looked_at:
         raise no_objects(connection, ("table", "index")[which])

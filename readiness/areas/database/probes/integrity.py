@@ -91,7 +91,7 @@ def sample(database: Database, most_bytes: int) -> Sample:
         database.dsn, timeout_s=_STATEMENT_S, total_s=_BEGIN_S + _STATEMENT_S
     ) as connection:
         schema, heaps = _amcheck(connection)
-        postgres.fetch(connection, "set lock_timeout = '2s'")
+        postgres.adjust(connection, lock_timeout="2s")
         found = [
             Relation(oid, clean(name), size, kind == "i")
             for oid, name, size, kind in postgres.fetch(connection, _CANDIDATES)

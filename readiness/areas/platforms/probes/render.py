@@ -71,6 +71,9 @@ class _Entry(Camel):
 
 class _LogStream(Camel):
     endpoint: str | None = None
+
+
+class _OwnLogStream(_LogStream):
     setting: str | None = None
 
 
@@ -81,6 +84,7 @@ class _MetricsStream(Camel):
 _SERVICE: Final = TypeAdapter(_Service)
 _DEPLOYS: Final = TypeAdapter(tuple[_Entry, ...])
 _LOGS: Final = TypeAdapter(_LogStream)
+_OWN_LOGS: Final = TypeAdapter(_OwnLogStream)
 _METRICS: Final = TypeAdapter(_MetricsStream)
 
 
@@ -161,7 +165,7 @@ def streamed_from(render: Render) -> Sent:
     with _client(render) as client:
         owner = client.read(_path(render), _SERVICE).owner_id
         logs = client.find(f"/logs/streams/owner/{owner}", _LOGS)
-        own = client.find(f"/logs/streams/resource/{render.service}", _LOGS)
+        own = client.find(f"/logs/streams/resource/{render.service}", _OWN_LOGS)
         metrics = client.find(f"/metrics-stream/{owner}", _METRICS)
     found: dict[str, str] = {}
     if own and own.setting == "drop":

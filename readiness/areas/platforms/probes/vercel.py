@@ -69,15 +69,38 @@ class _Access(Camel):
     project_ids: tuple[str, ...] = ()
 
 
+class _OfDeployments(Camel):
+    environments: tuple[str, ...] = ()
+
+
+class _OfProjects(Camel):
+    ids: tuple[str, ...] = ()
+
+
+class _Filter(Camel):
+    deployment: _OfDeployments = _OfDeployments()
+    project: _OfProjects = _OfProjects()
+
+
+class _FilterV2(Camel):
+    filter: _Filter
+
+
 class _Drain(Camel):
     name: str
     status: str = ENABLED
     schemas: dict[str, object]
     project_ids: tuple[str, ...] | None = None
     project_access: _Access | None = None
+    filter_v2: _FilterV2 | None = None
 
-    def covers(self, project: str) -> bool:
-        """Whether it gets data of this project; without a list it gets that of all."""
+    def covers(self, project: str, environment: str) -> bool:
+        """Whether it gets data of this project's environment; without a list it gets all."""
+        some = self.filter_v2.filter if self.filter_v2 else _Filter()
+        if environment not in (some.deployment.environments or {environment}):
+            return False
+        if project not in (some.project.ids or {project}):
+            return False
         if self.project_access:
             return self.project_access.access == "all" or project in self.project_access.project_ids
         return not self.project_ids or project in self.project_ids
@@ -142,10 +165,13 @@ def drained_from(vercel: Vercel) -> Sent:
     path = "/v1/drains"
     with _client(vercel) as client:
         project = client.read(_path(vercel, f"/v9/projects/{vercel.project}"), _PROJECT)
-        drains = client.read(_path(vercel, path, project_id=project.id), _DRAINS).drains
+        # All of them: nothing says whether a list for one project has the drains of all projects.
+        drains = client.read(_path(vercel, path), _DRAINS).drains
+    # Drains know no others: staging is a preview to them.
+    environment = "production" if vercel.target == "production" else "preview"
     found: dict[str, str] = {}
     for drain in drains:
-        if drain.covers(project.id):
+        if drain.covers(project.id, environment):
             for kind in drain.schemas:
                 if found.get(kind) != ENABLED:
                     found[kind] = drain.status

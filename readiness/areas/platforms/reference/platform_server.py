@@ -3,7 +3,8 @@
 Run as a module with PORT and RELEASE, and with its token in the environment. Its answers have the
 fields that the vendors' descriptions name (vercel.com/docs/rest-api, api-docs.render.com,
 api.supabase.com/api/v1, github.com/github/rest-api-description, docs.gitlab.com/api), as far as a
-client needs them, and lists come in pages of at most two. `POST /_ctl` sets a fault: see `Fault`.
+client needs them; `tests/platforms/test_published_descriptions.py` compares them. Lists come in
+pages of at most two. `POST /_ctl` sets a fault: see `Fault`.
 """
 
 import asyncio
@@ -106,6 +107,14 @@ def _vercel(sha: str, then: datetime) -> dict[str, Any]:
                     "status": "enabled",
                     "projectIds": [PROJECT],
                     "schemas": {"log": {}, "trace": {}},
+                    "filterV2": {
+                        "version": "v2",
+                        "filter": {
+                            "type": "basic",
+                            "project": {"ids": [PROJECT]},
+                            "deployment": {"environments": ["production"]},
+                        },
+                    },
                     "delivery": {"type": "http", "endpoint": "https://logs.example.com"},
                     "source": {"kind": "self-served"},
                 }
@@ -222,7 +231,6 @@ def _supabase(saved: datetime) -> dict[str, Any]:
             "pitr_enabled": True,
             "backups": [
                 {
-                    "id": 7,
                     "is_physical_backup": True,
                     "status": "COMPLETED",
                     "inserted_at": saved.isoformat(),
