@@ -118,7 +118,7 @@ def test_a_whole_file_of_a_page_is_valid(name: str, tmp_path: Path) -> None:
 def test_the_file_of_the_tutorial_is_valid_with_its_decisions(tmp_path: Path) -> None:
     path = tmp_path / "readiness.toml"
     path.write_text("\n".join(examples(PAGES["docs/tutorial.md"], "toml")))
-    config = load(path, {"KINTO_PASSWORD": "correct-horse"}, today=date(2026, 12, 1)).config
+    config = load(path, {"MLFLOW_PASSWORD": "correct-horse"}, today=date(2026, 12, 1)).config
     assert len(config.not_applicable) == len(config.observe_only) == 1
 
 

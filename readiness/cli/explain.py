@@ -1,11 +1,12 @@
 """`readiness list` and `readiness explain`: the catalogue for people and machines."""
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
 
-from readiness.cli.terminal import width
+from readiness.cli.terminal import emit, fitted
 from readiness.model.check import CheckSpec
 from readiness.model.errors import UsageError, did_you_mean
 from readiness.run import catalogue
@@ -14,10 +15,14 @@ from readiness.run.catalogue_file import FaultNote
 
 def show_judgements(config: Path | None) -> None:
     """Print every judgement of every check, with the faults that prove it."""
-    for entry in catalogue.entries(_own(config)):
+    emit("text", None, _judgements(catalogue.entries(_own(config))))
+
+
+def _judgements(entries: Iterable[catalogue.Entry]) -> Iterator[str]:
+    for entry in entries:
         for key in entry.spec.judgements:
             faults = [fault.name for fault in entry.faults if key in fault.misses[entry.spec.id]]
-            click.echo(f"{f'{entry.spec.id}:{key}':<58} {', '.join(faults) or 'no fault'}")
+            yield f"{f'{entry.spec.id}:{key}':<58} {', '.join(faults) or 'no fault'}"
 
 
 def show_all(config: Path | None, form: str) -> None:
@@ -32,9 +37,9 @@ def show_all(config: Path | None, form: str) -> None:
     elif form == "markdown":
         click.echo(markdown(entries), nl=False)
     else:
-        for entry in entries:
-            spec = entry.spec
-            click.echo(f"{spec.id:<36} {spec.severity:<8} {spec.effect:<8} {spec.title}")
+        specs = [entry.spec for entry in entries]
+        rows = (f"{s.id:<36} {s.severity:<8} {s.effect:<8}  {s.title}" for s in specs)
+        emit("text", None, rows)
 
 
 def show_one(name: str, config: Path | None, form: str = "text") -> None:
@@ -56,21 +61,21 @@ def show_one(name: str, config: Path | None, form: str = "text") -> None:
     if form == "json":
         click.echo(json.dumps(_explained(entry), indent=1))
     else:
-        _explain(entry)
+        emit("text", None, _explain(entry))
 
 
-def _explain(entry: catalogue.Entry) -> None:
+def _explain(entry: catalogue.Entry) -> Iterator[str]:
     spec = entry.spec
-    click.echo(f"{spec.id}\n{spec.title}\n")
-    click.echo(f"severity  {spec.severity}\neffect    {spec.effect}")
-    click.echo(f"judged    {f'once for each {spec.each}' if spec.each else 'once'}")
-    click.echo(f"judges    {', '.join(spec.judgements) or 'not declared'}\n")
-    click.echo(f"Why it matters\n{_indented(spec.why)}\n\nHow to fix it\n{_indented(spec.fix)}\n")
-    click.echo("Proven by")
-    for fault in entry.faults:
-        click.echo(f"  {fault.name}: {fault.story}{_needs(fault)}")
+    yield from (spec.id, spec.title, "")
+    yield f"severity  {spec.severity}"
+    yield f"effect    {spec.effect}"
+    yield f"judged    {f'once for each {spec.each}' if spec.each else 'once'}"
+    yield f"judges    {', '.join(spec.judgements) or 'not declared'}"
+    yield from ("", "Why it matters", *_indented(spec.why), "")
+    yield from ("How to fix it", *_indented(spec.fix), "", "Proven by")
+    yield from (f"  {fault.name}: {fault.story}{_needs(fault)}" for fault in entry.faults)
     if not entry.faults:
-        click.echo("  no fault (a check of your own)")
+        yield "  no fault (a check of your own)"
 
 
 def markdown(entries: list[catalogue.Entry]) -> str:
@@ -159,10 +164,6 @@ def _own(config: Path | None) -> list[Path]:
     return [loaded.path.parent / name for name in loaded.config.gate.suites]
 
 
-def _indented(text: str) -> str:
-    import textwrap
-
-    return "\n".join(
-        textwrap.fill(line, width(), initial_indent="  ", subsequent_indent="  ")
-        for line in text.splitlines()
-    )
+def _indented(text: str) -> Iterator[str]:
+    for line in text.splitlines():
+        yield from fitted(f"  {line}" if line else "")

@@ -12,8 +12,9 @@ from typing import Final
 
 import click
 
+from readiness.cli.terminal import emit
 from readiness.config.base import NAME_PATTERN, URL_PATTERN
-from readiness.config.base.discovery import Script, Sources
+from readiness.config.base.discovery import GRANTS, Script, Sources
 from readiness.config.discovery import Discovered, discover, render
 from readiness.config.interpolation import interpolate
 from readiness.config.loading import load
@@ -44,6 +45,8 @@ class Asked:
     prometheus: str | None
     alertmanager: str | None
     backups: str | None
+    context: str | None
+    namespace: str | None
     yes: bool
     template: bool
 
@@ -68,6 +71,12 @@ def run(asked: Asked) -> None:
         write_template(asked.path)
         click.echo(f"wrote {asked.path}; fill it in, then run `readiness config check`")
         return
+    if bool(asked.context) is not bool(asked.namespace):
+        raise UsageError(
+            "go together: a context and the namespace of the workloads in its cluster",
+            where="--context and --namespace",
+            remedy="kubectl config get-contexts",
+        )
     if os.path.lexists(asked.path):
         write_new(asked.path, "")  # raises what is wrong, before anything is asked
     answers = _answers(asked)
@@ -84,12 +93,13 @@ def run(asked: Asked) -> None:
         prometheus=_address("--prometheus", answers["prometheus"]),
         alertmanager=_address("--alertmanager", answers["alertmanager"]),
         backups=answers["backups"],
+        context=asked.context or "",
+        namespace=asked.namespace or "",
     )
     found = discover(sources)
     text = render(found)
     write_new(asked.path, text)
-    for line in _said(asked.path, text, found, database.made if database else {}):
-        click.echo(line)
+    emit("text", None, _said(asked.path, text, found, database))
 
 
 def _answers(asked: Asked) -> dict[str, str]:
@@ -165,7 +175,7 @@ def _name(text: str) -> str:
     return plain if re.match(NAME_PATTERN, plain) else "my-system"
 
 
-def _said(path: Path, text: str, found: Discovered, made: Mapping[str, str]) -> Iterator[str]:
+def _said(path: Path, text: str, found: Discovered, database: _Database | None) -> Iterator[str]:
     lines = sum(bool(row) and not row.startswith("#") for row in text.splitlines())
     yield f"wrote {path}: {lines} lines, each with its origin"
     for script in found.scripts:
@@ -179,7 +189,11 @@ def _said(path: Path, text: str, found: Discovered, made: Mapping[str, str]) -> 
     yield ""
     if unset:
         yield f"Before each run: export {' '.join(f'{name}=...' for name in unset)}"
+    made = database.made if database else {}
     yield from _mistakes(path, {**os.environ, **dict.fromkeys(unset, "x"), **made})
+    scripts = {script.name for script in found.scripts}
+    if GRANTS in scripts:
+        yield f"First, as a superuser: psql -f {GRANTS} {database.name if database else ''}"
     yield "Next: readiness doctor, then readiness run"
 
 

@@ -206,6 +206,10 @@ def run(**asked: Any) -> None:
 @click.option("--prometheus", metavar="URL", help="Its scrape jobs and alert rules are found.")
 @click.option("--alertmanager", metavar="URL", help="Its routes and receivers are found.")
 @click.option("--backups", metavar="FOLDER", help="The folder of the database's dumps.")
+@click.option(
+    "--context", help="Of kubectl: the workloads of a cluster are read, with --namespace."
+)
+@click.option("--namespace", help="The namespace of the workloads.")
 @click.option("--name", help="Name of the target (default: that of the folder).")
 @click.option("--yes", is_flag=True, help="Ask nothing.")
 @click.option("--template", is_flag=True, help="Write every key with its meaning instead.")

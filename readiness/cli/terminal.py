@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -16,11 +17,42 @@ from readiness.model.errors import ReadinessError
 from readiness.model.secrets import redact
 
 _REMEDY: Final = "  → "
+_COLUMN: Final = re.compile(r"^\s*(?:→|\d+\.)?\s*|\s{2,}")
+_NARROWEST: Final = 24
+_INDENT: Final = 2
 
 
 def width() -> int:
     """Columns to write in: those of the terminal, between 60 and 100."""
     return max(60, min(100, shutil.get_terminal_size((80, 24)).columns))
+
+
+def fitted(row: str) -> list[str]:
+    """A row broken between words; what goes on is below its last column that leaves room.
+
+    A path or an address stays whole, even if it is longer than the terminal is wide.
+    """
+    columns = width()
+    if len(row) <= columns:
+        return [row]
+    return textwrap.wrap(
+        row,
+        columns,
+        subsequent_indent=" " * _hang(row, columns),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _hang(row: str, columns: int) -> int:
+    """Where the next lines of a row begin: text below itself, and a command further in."""
+    own = len(row) - len(row.lstrip())
+    starts = [one.end() for one in _COLUMN.finditer(row) if one.end() > own]
+    for start in reversed(starts):
+        room = columns - start
+        if room >= _NARROWEST and max(map(len, row[start:].split()), default=0) <= room:
+            return start
+    return own + _INDENT if starts or own > _INDENT else own
 
 
 def colored(out: TextIO) -> bool:
@@ -70,12 +102,15 @@ format_option: Callable[[_F], _F] = click.option(
 
 
 def emit(form: str, data: object, text: Iterable[str]) -> None:
-    """Print `data` as JSON, or the lines of `text`."""
+    """Print `data` as JSON, or the lines of `text`; on a terminal they fit its columns."""
     if form == "json":
         click.echo(json.dumps(data, indent=1, ensure_ascii=False, default=_plain))
         return
+    is_terminal = sys.stdout.isatty()
     for row in text:
-        click.echo(clean(row).replace("\n", " "))
+        plain = clean(row).replace("\n", " ")
+        for part in fitted(plain) if is_terminal else (plain,):
+            click.echo(part)
 
 
 def _plain(value: object) -> str:

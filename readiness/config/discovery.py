@@ -93,10 +93,13 @@ def _in_order(lines: Sequence[Line]) -> list[Line]:
 
 
 def _joined(scripts: Sequence[Script]) -> Iterator[Script]:
+    """One for each name; of several, the lines of the first and those that the others add."""
     for name in dict.fromkeys(one.name for one in scripts):
-        same = [one for one in scripts if one.name == name]
-        rows = dict.fromkeys(row for one in same for row in one.text.splitlines(keepends=True))
-        yield replace(same[0], text="".join(rows))
+        first, *others = (one for one in scripts if one.name == name)
+        known = first.text.splitlines(keepends=True)
+        added = (row for one in others for row in one.text.splitlines(keepends=True))
+        more = (row for row in dict.fromkeys(added) if row not in known)
+        yield replace(first, text="".join((first.text, *more)))
 
 
 def render(found: Discovered) -> str:

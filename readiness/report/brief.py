@@ -238,7 +238,9 @@ def _whole(rows: Sequence[str]) -> str:
     parts = [clean(rows[0], 1000).strip()]
     statement = bool(_QUERY.match(parts[0]))
     for row in rows[1:_LONGEST_COMMAND]:
-        goes_on = parts[-1].endswith("\\") or (statement and ";" not in " ".join(parts))
+        goes_on = parts[-1].endswith(("\\", "|", "&&")) or (
+            statement and ";" not in " ".join(parts)
+        )
         if not goes_on or _indent(row) < _indent(rows[0]):
             break
         parts.append(clean(row, 1000).strip())

@@ -1,5 +1,6 @@
 """The end of a run on the terminal: at most 25 lines, the verdict in the last."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -20,6 +21,8 @@ _MOST_WARNINGS: Final = 3
 _MOST_AREAS: Final = 10
 _FEWEST_AREAS: Final = 4
 _FIRST_COMMANDS: Final = 3
+# Of a file at the start of a message: its name says enough here.
+_FOLDER: Final = re.compile(r"^/\S*/(?=[^/\s]+: )")
 _LONGEST_COMMAND: Final = 3
 """Rows that a command may take; a longer one is left to `readiness show`."""
 
@@ -142,7 +145,8 @@ class _Page:
         lead = f"{number:>2} {step.severity.upper():<8} "
         released = step.unblocks.rjust(self._column)
         room = self.width - self._column - 2
-        first, *others = wrap(brief.said(step), room, " " * len(lead), lead, rows=text_rows)
+        said = _FOLDER.sub("…/", brief.said(step))
+        first, *others = wrap(said, room, " " * len(lead), lead, rows=text_rows)
         yield self.paint(first.ljust(room), "bold") + "  " + released
         yield from others
         advice = brief.advice(step)

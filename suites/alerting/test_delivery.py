@@ -98,6 +98,7 @@ def test_delivery(
         f"alert {ALERT} {trip.probe} at {channel.name}",
         never=f"{channel.name} was not notified",
         because=trip.diagnosis,
+        late=trip.late(probe.budget_s),
         late_key="in-time",
     )
     if not arrival.fired:

@@ -65,7 +65,8 @@ def test_routing(
         replay = replayed(running)
         judged = [a for a in replay.of(alert_severity.name) if not running.is_probe(a.labels)]
         _record(replay, judged, policy, evidence)
-        _judge_notified(_counted(judged, running, policy), alert_severity, policy, evidence)
+        counted = _counted(judged, running, policy)
+        _judge_notified(counted, alert_severity, running, policy, evidence)
         _judge_inhibited(replay, judged, alert_severity, running, policy, evidence)
         _refuse_disagreement(replay)
 
@@ -181,7 +182,11 @@ def _counted(judged: list[Replayed], running: Running, policy: Alerting) -> list
 
 
 def _judge_notified(
-    judged: list[Replayed], severity: SeverityPolicy, policy: Alerting, evidence: Evidence
+    judged: list[Replayed],
+    severity: SeverityPolicy,
+    running: Running,
+    policy: Alerting,
+    evidence: Evidence,
 ) -> None:
     silent = []
     for alert in judged:
@@ -189,6 +194,7 @@ def _judge_notified(
         if absent := unmet(severity.channels, notified):
             silent.append(
                 f"{alert.name} notifies {listed(notified) or 'no channel'}, not {said(absent)}"
+                f"{_too_late(alert, running, severity)}"
             )
     judge_none(
         evidence,
@@ -199,6 +205,18 @@ def _judge_notified(
         _SHADOW,
         len(judged),
     )
+
+
+def _too_late(alert: Replayed, running: Running, severity: SeverityPolicy) -> str:
+    """What makes it late by itself: Alertmanager waits for as long as the budget, or longer."""
+    try:
+        waits = [hop.group_wait_s for hop in reach.routes_of(running.config, alert.labels)]
+    except NoData:
+        return ""  # a matcher that cannot be computed; the check says so
+    slowest = max(waits, default=0.0)
+    if slowest < severity.budget_s:
+        return ""
+    return f": group_wait of its route is {prometheus_text(slowest)}"
 
 
 def _judge_inhibited(

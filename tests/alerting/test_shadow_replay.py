@@ -94,7 +94,8 @@ def test_rule_that_notifies_too_late_is_named(guardian: Guardian) -> None:
     seen = running(lambda c: [r.update(group_wait="2m") for r in routes(c, "pager", "sms")])
     replay = shadow.replay(seen, HURRIED, peer(), guardian)
 
-    assert "Down notifies chat, not pager or sms" in misses(judged(seen, replay))
+    said = "Down notifies chat, not pager or sms: group_wait of its route is 2m"
+    assert said in misses(judged(seen, replay))
 
 
 def test_muted_route_sends_nothing(guardian: Guardian) -> None:

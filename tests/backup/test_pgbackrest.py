@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from readiness.areas.backup import discovery
 from readiness.areas.backup.config import Backup, Physical
 from readiness.areas.backup.probes.physical import (
     archiver_of,
@@ -21,6 +22,7 @@ from readiness.areas.backup.probes.storage import pieces_of, unencrypted
 from readiness.areas.backup.reference.wal_archive import WalArchive, prepare
 from readiness.areas.backup.tools import tool_of
 from readiness.areas.database.config import Database
+from readiness.config.base.discovery import Sources
 from readiness.lib.guardian import Guardian
 from readiness.lib.postgres import connect, fetch
 from readiness.model.errors import CouldNotMeasure, NotPermitted, Unreachable
@@ -31,6 +33,7 @@ from readiness.servers.binaries import find_binaries, server_account
 from readiness.servers.postgres import PrivatePostgres
 from readiness.servers.restored import place_to_restore
 from suites.backup import test_storage, test_wal
+from tests.support.found import tables_of
 from tests.support.processes import needed
 
 pytestmark = pytest.mark.contract
@@ -86,6 +89,22 @@ def backup(archive: WalArchive, source: PrivatePostgres) -> Backup:
 @pytest.fixture
 def database(source: PrivatePostgres) -> Database:
     return Database(name="shop", dsn=Dsn(source.dsn()))
+
+
+def test_init_finds_the_archive_of_a_server(
+    archive: WalArchive, source: PrivatePostgres, database: Database, tmp_path: Path
+) -> None:
+    with psycopg.connect(source.dsn(), autocommit=True) as connection:
+        connection.execute("create role monitor login password 'correct-horse'")
+    dsn = source.dsn("postgres", "monitor", "correct-horse")
+    sources = Sources("shop", tmp_path, dsn=Dsn(dsn), database="shop")
+    found = tables_of(discovery.archive(sources))["backup"]["shop"]
+    assert found.pop("path") == str(archive.repository)
+    assert found == {
+        "database": "shop", "tool": "pgbackrest", "physical": {"command": archive.command}
+    }  # fmt: skip
+    written = Backup.model_validate({"name": "shop", "path": "r", **found})
+    assert continuity_of(written, database).missing == ()
 
 
 @pytest.mark.fast
@@ -244,7 +263,7 @@ def test_what_is_not_a_data_directory_does_not_start(guardian: Guardian, tmp_pat
 
 
 def test_archive_command_that_does_nothing_is_detected(
-    backup: Backup, database: Database, source: PrivatePostgres
+    backup: Backup, database: Database, source: PrivatePostgres, tmp_path: Path
 ) -> None:
     """The last one: what is not archived here is a gap from now on."""
     assert backup.physical
@@ -254,6 +273,10 @@ def test_archive_command_that_does_nothing_is_detected(
     with psycopg.connect(source.dsn(), autocommit=True) as connection:
         connection.execute("alter system set archive_command = '/bin/true'")
         connection.execute("select pg_reload_conf()")
+    sources = Sources("shop", tmp_path, dsn=Dsn(source.dsn()), database="shop", backups="dumps")
+    (gap,) = discovery.archive(sources)
+    assert "how the WAL archive is read: /bin/true writes it" in str(gap)
+    assert "[backup.shop-wal]" in str(gap)
     delivered = deliver(hasty)
     archiver = archiver_of(database)
     assert (archiver.mode, archiver.failing, delivered.arrived) == ("on", False, False)

@@ -94,6 +94,21 @@ def test_a_good_backup_passes(backup: Backup, dump: Path, restore_of: RestoreOf)
     assert restore.restore_time().unit == "s"
 
 
+def test_a_list_of_texts_that_a_dump_prints_otherwise_is_no_difference(
+    backup: Backup, shop: Dsn, folder: Path, run: Run, restore_of: RestoreOf
+) -> None:
+    """The casts of `in (...)` move from the list to its elements, in all that has an expression."""
+    run("""
+        create table shop.runs (id int, stage varchar(20), name varchar,
+            constraint known check (stage in ('active', 'it''s, over') and name not in ('a', 'b')));
+        create index few on shop.runs (id) where stage in ('active', 'deleted');
+        create view shop.current as select id from shop.runs where stage in ('active', 'deleted');
+        alter table shop.runs enable row level security;
+        create policy own on shop.runs using (name in ('a', 'b'));""")
+    write_backup(shop.reveal(), folder)
+    assert missed(judged(backup, restore_of)) == set()
+
+
 def test_concurrent_writes_do_not_affect_the_comparison(
     backup: Backup, shop: Dsn, folder: Path, restore_of: RestoreOf
 ) -> None:

@@ -1,7 +1,6 @@
 """A workload of a cluster, read by the real kubectl from a small API server."""
 
 import base64
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,8 @@ from readiness.areas.configuration.probes import drift
 from readiness.areas.configuration.probes.running import of_running
 from readiness.config.models import Config
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, Unreachable
-from tests.support.small_servers import Reply, SmallServer
+from tests.support.api_server import ApiServer, listed
+from tests.support.small_servers import Reply
 
 pytestmark = [
     pytest.mark.contract,
@@ -24,7 +24,7 @@ pytestmark = [
 
 SECRET: Final = "k7Qz9wXb2LmN4vRtPlanted"
 UID: Final = {"uid": "1", "namespace": "shop"}
-METADATA: Final = {"name": "shop", **UID}
+SECRETS: Final = "/api/v1/namespaces/shop/secrets"
 CONTAINER: Final[dict[str, Any]] = {
     "name": "shop",
     "image": "acme/shop:1.5",
@@ -34,19 +34,6 @@ CONTAINER: Final[dict[str, Any]] = {
         {"name": "EMPTY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "empty"}}},
     ],
 }
-
-
-def resources(version: str, *names: tuple[str, str]) -> str:
-    listed = [
-        {"name": name, "kind": kind, "namespaced": True, "singularName": "", "verbs": ["list"]}
-        for name, kind in names
-    ]
-    return json.dumps({"kind": "APIResourceList", "groupVersion": version, "resources": listed})
-
-
-def objects(version: str, kind: str, *items: dict[str, Any]) -> str:
-    listed = [{"apiVersion": version, "kind": kind, **item} for item in items]
-    return json.dumps({"kind": f"{kind}List", "apiVersion": version, "items": listed})
 
 
 def pod(app: str, image: str) -> dict[str, Any]:
@@ -59,66 +46,40 @@ def coded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-class ApiServer(SmallServer):
-    """What kubectl needs of an API server to list four kinds."""
+class Shop(ApiServer):
+    """A Deployment, what it refers to, and its pods."""
 
     def __init__(self) -> None:
-        super().__init__({})
-        self.otherwise = self._answer
-        apps = {"groupVersion": "apps/v1", "version": "v1"}
-        group = {"name": "apps", "versions": [apps], "preferredVersion": apps}
-        self.answers: dict[str, Reply] = {
-            "/api": Reply('{"kind": "APIVersions", "versions": ["v1"]}'),
-            "/apis": Reply(json.dumps({"kind": "APIGroupList", "groups": [group]})),
-            "/api/v1": Reply(
-                resources("v1", ("secrets", "Secret"), ("configmaps", "ConfigMap"), ("pods", "Pod"))
-            ),
-            "/apis/apps/v1": Reply(resources("apps/v1", ("deployments", "Deployment"))),
-            "/api/v1/namespaces/shop/configmaps": Reply(
-                objects(
-                    "v1", "ConfigMap", {"metadata": {"name": "shop", **UID}, "data": {"A": "1"}}
-                )
-            ),
-        }
+        super().__init__()
+        self.answers["/api/v1/namespaces/shop/configmaps"] = listed(
+            "v1", "ConfigMap", {"metadata": {"name": "shop", **UID}, "data": {"A": "1"}}
+        )
         self.contain(CONTAINER)
         self.run()
         self.keep({"token": SECRET, "empty": ""})
 
     def contain(self, container: dict[str, Any]) -> None:
         template = {"metadata": {"labels": {"app": "shop"}}, "spec": {"containers": [container]}}
-        spec = {"template": template}
-        self.answers["/apis/apps/v1/namespaces/shop/deployments"] = Reply(
-            objects("apps/v1", "Deployment", {"metadata": {"name": "shop", **UID}, "spec": spec})
-        )
+        workload = {"metadata": {"name": "shop", **UID}, "spec": {"template": template}}
+        path = "/apis/apps/v1/namespaces/shop/deployments"
+        self.answers[path] = listed("apps/v1", "Deployment", workload)
 
     def run(self, *images: str) -> None:
         """A pod of the workload for each image, and another one."""
-        self.answers["/api/v1/namespaces/shop/pods"] = Reply(
-            objects("v1", "Pod", pod("web", "c" * 64), *(pod("shop", one) for one in images))
-        )
+        pods = [pod("web", "c" * 64), *(pod("shop", one) for one in images)]
+        self.answers["/api/v1/namespaces/shop/pods"] = listed("v1", "Pod", *pods)
 
     def keep(self, data: dict[str, str] | None) -> None:
         secret: dict[str, Any] = {"metadata": {"name": "s", **UID}}
         if data is not None:
             secret["data"] = {key: coded(text) for key, text in data.items()}
-        self.answers["/api/v1/namespaces/shop/secrets"] = Reply(objects("v1", "Secret", secret))
-
-    def _answer(self) -> Reply:
-        path = self.requests[-1][1].partition("?")[0]
-        return self.answers.get(path, Reply('{"kind": "Status", "code": 404}', 404))
+        self.answers[SECRETS] = listed("v1", "Secret", secret)
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
-    with ApiServer() as server:
-        config = {
-            "apiVersion": "v1", "kind": "Config", "current-context": "other",
-            "clusters": [{"name": "c", "cluster": {"server": server.url}}],
-            "users": [{"name": "u", "user": {"token": "t"}}],
-            "contexts": [{"name": "staging", "context": {"cluster": "c", "user": "u"}}],
-        }  # fmt: skip
-        (tmp_path / "config").write_text(json.dumps(config))
-        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    with Shop() as server:
+        monkeypatch.setenv("KUBECONFIG", str(server.configure(tmp_path)))
         yield server
 
 
@@ -132,7 +93,7 @@ def app(**changes: str) -> App:
     return found.configuration.applications["shop"]
 
 
-def test_keys_are_read_and_no_value_of_a_secret(cluster: ApiServer) -> None:
+def test_keys_are_read_and_no_value_of_a_secret(cluster: Shop) -> None:
     (place,) = of_running(app())
     assert {name: value.reveal() for name, value in place.values.items()} == {"A": "1", "EMPTY": ""}
     assert set(place.unread) == {"TOKEN"}
@@ -151,7 +112,7 @@ def test_keys_are_read_and_no_value_of_a_secret(cluster: ApiServer) -> None:
     ],
 )
 def test_the_images_of_pods_are_compared_by_their_digests(
-    cluster: ApiServer, images: list[str], words: str
+    cluster: Shop, images: list[str], words: str
 ) -> None:
     cluster.run(*images)
     (place,) = of_running(app())
@@ -161,13 +122,13 @@ def test_the_images_of_pods_are_compared_by_their_digests(
     assert bool(drift.image(declared, place)) is bool(words)
 
 
-def test_what_does_not_exist_in_the_cluster_does_not_resolve(cluster: ApiServer) -> None:
+def test_what_does_not_exist_in_the_cluster_does_not_resolve(cluster: Shop) -> None:
     cluster.keep(None)
     (place,) = of_running(app())
     assert place.unresolved == (
         "Secret s has no key token (TOKEN)", "Secret s has no key empty (EMPTY)"
     )  # fmt: skip
-    cluster.answers["/api/v1/namespaces/shop/secrets"] = Reply(objects("v1", "Secret"))
+    cluster.answers[SECRETS] = listed("v1", "Secret")
     (place,) = of_running(app())
     assert place.unresolved == ("Secret s does not exist",)
 
@@ -184,14 +145,14 @@ def test_what_does_not_exist_in_the_cluster_does_not_resolve(cluster: ApiServer)
     ],
 )
 def test_a_cluster_that_does_not_show_its_secrets_is_one_error(
-    cluster: ApiServer, reply: Reply, error: type[Exception], words: str
+    cluster: Shop, reply: Reply, error: type[Exception], words: str
 ) -> None:
-    cluster.answers["/api/v1/namespaces/shop/secrets"] = reply
+    cluster.answers[SECRETS] = reply
     with pytest.raises(error, match=words):
         of_running(app())
 
 
-def test_a_workload_or_context_that_does_not_exist_is_one_error(cluster: ApiServer) -> None:
+def test_a_workload_or_context_that_does_not_exist_is_one_error(cluster: Shop) -> None:
     assert cluster.url
     with pytest.raises(NoData, match="there is deployment/shop, not deployment/web"):
         of_running(app(workload="deployment/web"))
@@ -200,9 +161,9 @@ def test_a_workload_or_context_that_does_not_exist_is_one_error(cluster: ApiServ
 
 
 def test_a_cluster_that_is_down_is_one_error(
-    tmp_path: Path, cluster: ApiServer, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, cluster: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = (tmp_path / "config").read_text().replace(cluster.url, "http://127.0.0.1:1")
+    config = (tmp_path / "kubeconfig").read_text().replace(cluster.url, "http://127.0.0.1:1")
     (tmp_path / "down").write_text(config)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "down"))
     with pytest.raises(Unreachable):

@@ -2,19 +2,25 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
+from readiness.areas.database import discovery
 from readiness.areas.database.config import Database, Pooler
 from readiness.areas.database.probes import replication
+from readiness.config.base.discovery import Gap, Sources
 from readiness.lib.guardian import Guardian
 from readiness.model.errors import Unreachable
 from readiness.model.secrets import Dsn
 from readiness.servers.postgres import PrivatePostgres, PrivateStandby
 from tests.support.advice import advised
 from tests.support.database_health import database, errors, execute, failures, warnings
+from tests.support.found import tables_of
 from tests.support.processes import eventually
 from tests.support.servers import Run
 
@@ -90,6 +96,25 @@ def impatient() -> Iterator[None]:
 def test_streaming_standby_passes(pair: Database) -> None:
     assert failures("standby-connected", pair) == ""
     assert failures("replication-lag", pair) == ""
+
+
+@pytest.mark.parametrize("form", ["a URI", "words"])
+def test_init_finds_a_standby_that_answers_at_another_host_of_the_dsn(
+    form: str, primary: PrivatePostgres, standby: PrivateStandby, tmp_path: Path
+) -> None:
+    hosts = ",".join(f"127.0.0.1:{one.port}" for one in (primary, standby))
+    uri = f"postgresql://monitor:{quote(_PASSWORD)}@{hosts}/postgres?target_session_attrs=primary"
+    words = [f"{word}='{value}'" for word, value in conninfo_to_dict(uri).items()]
+    dsn = uri if form == "a URI" else " ".join(words)
+    sources = Sources("shop", tmp_path, dsn=Dsn(dsn), dsn_text=dsn, database="shop")
+    found = tables_of(discovery.database(sources))["databases"]["shop"]
+    standbys = {name: {"name": name, **one} for name, one in found["standbys"].items()}
+    assert standbys["replica"]["dsn"].words["port"] == str(standby.port)
+    assert warnings("replication-lag", database(found["dsn"], standbys=standbys)) == ""
+
+    alone = replace(sources, dsn=address(primary), dsn_text=address(primary).reveal())
+    gaps = [str(one) for one in discovery.database(alone) if isinstance(one, Gap)]
+    assert "how the standby replica is reached" in gaps[0]
 
 
 def test_standby_unknown_to_the_primary_fails(pair: Database) -> None:

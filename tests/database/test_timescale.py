@@ -12,18 +12,20 @@ from typing import Any
 import pytest
 from psycopg import sql
 
-from readiness.areas.database import ExpectedHypertable
+from readiness.areas.database import ExpectedHypertable, discovery
 from readiness.areas.database.config import Database, Hypertable
 from readiness.areas.database.reference.timescale import Metrics, start_metrics
 from readiness.areas.performance.config import Ingest
 from readiness.areas.performance.ingest import copy_rate
 from readiness.areas.performance.table_shape import _hypertable_like, scratch_copy
+from readiness.config.base.discovery import Sources
 from readiness.lib.guardian import Guardian
 from readiness.lib.postgres import connect, fetch, fetch_value, timescale
 from readiness.model.secrets import Dsn
 from readiness.servers.postgres import PrivatePostgres
 from tests.support.database_health import database as declared
 from tests.support.database_health import errors, execute, failures, warnings
+from tests.support.found import tables_of
 from tests.support.timescale_server import MONITOR, TimescaleServer
 
 pytestmark = pytest.mark.contract
@@ -112,6 +114,19 @@ def hypertable(dsn: Dsn | str, **changes: object) -> ExpectedHypertable:
 def test_role_without_access_to_rows_judges_everything(readings: Readings) -> None:
     assert warnings("timescale", database(readings.monitor, min_version="2.11")) == ""
     assert warnings("hypertables", hypertable(readings.monitor)) == ""
+
+
+def test_init_describes_the_hypertables(readings: Readings, tmp_path: Path) -> None:
+    dsn = Dsn(readings.monitor)
+    sources = Sources("metrics", tmp_path, dsn=dsn, dsn_text=readings.monitor, database="metrics")
+    found = tables_of(discovery.database(sources))["databases"]["metrics"]
+    described = {"name": "readings", **found["timescale"]["hypertables"]["readings"]}
+    assert described == READINGS
+    written = Database.model_validate({"name": "metrics", **found})
+    assert written.timescale
+    (one,) = written.timescale.hypertables.values()
+    assert warnings("hypertables", ExpectedHypertable(written, one)) == ""
+    assert warnings("timescale", written) == ""
 
 
 def test_hidden_processes_are_an_error_that_names_the_grant(readings: Readings) -> None:

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import docker  # type: ignore[import-untyped]
 import pytest
-from readiness.model.exitcodes import ExitCode
 
+from readiness.model.verdict import ExitCode
 from tests.support import docker_engine
 from tests.support.monitored_service import MonitoredService
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from readiness.model.exitcodes import ExitCode
 
+from readiness.model.verdict import ExitCode
 from tests.support.monitored_service import MonitoredService
 from tests.support.namespaces import NETWORK, namespaces
 

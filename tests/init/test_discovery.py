@@ -273,10 +273,8 @@ def test_monitoring_is_described_with_the_severities_and_receivers_that_exist(
         assert config.services["shop"].metrics_url == f"{exporter.url}/metrics"
         assert config.services["shop"].health_fields == ["status", "version"]
         assert config.prometheus
-        assert {(job.name, job.interval_s) for job in config.prometheus.jobs.values()} == {
-            ("app", 1),
-            ("prometheus", 1),
-        }
+        jobs = [(job.name, job.interval_s) for job in config.prometheus.jobs.values()]
+        assert jobs == [("app", 1)]
         assert config.alertmanager
         assert config.alertmanager.urls == [notifier.url]
         alerting = config.alerting
@@ -285,6 +283,9 @@ def test_monitoring_is_described_with_the_severities_and_receivers_that_exist(
             "critical": [["oncall-webhook"]],
             "warning": [["slack"]],
         }
+        # Alertmanager waits 30 s by default, which the default budget would miss.
+        assert {one.budget_s for one in alerting.severities.values()} == {45}
+        assert "group_wait 30s" in Path("readiness.toml").read_text()
         assert alerting.channels["oncall-webhook"].receivers == ["oncall"]
         assert alerting.dead_man
         assert (alerting.dead_man.alert, alerting.dead_man.channel) == ("Watchdog", "slack")

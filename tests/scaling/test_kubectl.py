@@ -118,6 +118,7 @@ def test_kubectl_only_reads_and_never_secrets(shim: Shim) -> None:
         assert verb in {"api-resources", "get"}
     asked = next(words for words in others if "get" in words)
     assert "--namespace=shop" in asked
+    assert "--show-managed-fields" in asked
     kinds = next(word for word in asked if "," in word).split(",")
     assert "horizontalpodautoscalers.v2.autoscaling" in kinds
     assert "scaledobjects.keda.sh" in kinds

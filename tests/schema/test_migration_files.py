@@ -114,6 +114,13 @@ def alembic(folder: Path, revision: str, down: str) -> None:
     )
 
 
+def test_the_folder_may_be_that_of_an_installed_package(tmp_path: Path) -> None:
+    folder = tmp_path / "site-packages" / "app" / "versions"
+    folder.mkdir(parents=True)
+    (folder / "a.py").write_text('revision = "a"\ndown_revision = None\n')
+    assert versions(files.alembic(folder)) == ["a"]
+
+
 def test_alembic_files_are_read_and_not_run(tmp_path: Path) -> None:
     alembic(tmp_path, "b", '"a"')
     alembic(tmp_path, "a", "None")

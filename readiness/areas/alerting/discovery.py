@@ -3,18 +3,26 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Final, get_args
 
 from readiness.areas.alerting import alertmanager_config
 from readiness.areas.alerting.alertmanager_config import Config as Routes
+from readiness.areas.alerting.alertmanager_config import Hop
 from readiness.areas.alerting.bounds import bounds
-from readiness.areas.alerting.config import Integration, RequiredRule, SyntheticProbe
+from readiness.areas.alerting.config import (
+    Integration,
+    RequiredRule,
+    SeverityPolicy,
+    SyntheticProbe,
+)
 from readiness.areas.alerting.reach import ALERT_NAME, placed, routes_of
 from readiness.config.base import NAME_PATTERN
 from readiness.config.base.discovery import Finding, Gap, Line, Script, Sources, Value
 from readiness.config.base.watching import Alertmanager as Settings
 from readiness.config.base.watching import Prometheus as PrometheusSettings
 from readiness.lib.alertmanager import Peer
+from readiness.lib.durations import prometheus_text
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Rule
 from readiness.model.errors import CouldNotMeasure
@@ -23,6 +31,9 @@ _MOST_RULES: Final = 8
 _ALWAYS: Final = ("vector(1)", "vector(1) > 0", "1")
 _LABEL: Final = SyntheticProbe().label
 _RECEIVER: Final = SyntheticProbe().receiver
+_BUDGET_S: Final = SeverityPolicy.model_fields["budget_s"].default
+_PEER_TIMEOUT_S: Final[float] = Settings.model_fields["peer_timeout_s"].default
+_ARRIVES_S: Final = 15
 _LONGEST_FOR_S: Final = RequiredRule.model_fields["max_for_s"].default
 _FIRST: Final = ("critical", "page", "error", "high", "warning")
 """Severities, the most urgent first; others come after them."""
@@ -43,12 +54,11 @@ class _Reached:
 
 def alertmanagers(sources: Sources) -> Iterator[Finding]:
     """All peers: that of `--alertmanager`, and those that Prometheus sends to."""
-    named = [sources.alertmanager] if sources.alertmanager else []
-    others = [url for url in _known(sources) if url not in named and _answers(url, sources)]
-    if urls := [*named, *others]:
-        origin = "--alertmanager" if named else ""
-        origin += (" and " if named and others else "") + ("Prometheus" if others else "")
-        yield Line(("alertmanager",), "urls", urls, origin)
+    urls = _peers(sources)
+    if urls:
+        origins = ["--alertmanager"] if sources.alertmanager else []
+        origins += ["Prometheus"] if urls != [sources.alertmanager] else []
+        yield Line(("alertmanager",), "urls", urls, " and ".join(origins))
     else:
         yield Gap("Alertmanager", "readiness init --alertmanager URL")
 
@@ -86,10 +96,14 @@ def channels(sources: Sources) -> Iterator[Finding]:
             )
             continue
         found |= {one.name: one for one in reached}
-        ways: list[Value] = [[one.name] for one in reached]
-        rules_ = sum(rule.severity == severity for rule in loaded)
-        source = f"the routes of {rules_} rule{'s' * (rules_ > 1)}"
-        yield Line(("alerting", "severities"), severity, {"channels": ways}, source)
+        mine = [rule for rule in loaded if rule.severity == severity]
+        source = f"the routes of {len(mine)} rule{'s' * (len(mine) > 1)}"
+        table: dict[str, Value] = {"channels": [[one.name] for one in reached]}
+        wait_s = max(hop.group_wait_s for rule in mine for hop in _hops(rule, routes))
+        if wait_s >= _BUDGET_S:
+            table["budget_s"] = _fitting(wait_s, others=len(_peers(sources)) - 1)
+            source += f"; group_wait {prometheus_text(wait_s)}"
+        yield Line(("alerting", "severities"), severity, table, source)
     for rule in always[:1]:
         for one in _reached(rule, routes)[:1]:
             found[one.name] = one
@@ -109,8 +123,11 @@ def channels(sources: Sources) -> Iterator[Finding]:
 def _probe(routes: Routes, kinds: Sequence[str]) -> Iterator[Finding]:
     """The receiver of synthetic alerts, or the route that it needs."""
     if _LABEL in routes.matched:
-        receiver = routes_of(routes, {_LABEL: "readiness"})[0].receiver
-        yield Line(("alerting",), "probe", {"receiver": receiver}, f"the route of {_LABEL}")
+        hop = routes_of(routes, {_LABEL: "readiness"})[0]
+        table: dict[str, Value] = {"receiver": hop.receiver}
+        if hop.group_wait_s >= _BUDGET_S:
+            table["budget_s"] = _fitting(hop.group_wait_s, others=0)
+        yield Line(("alerting",), "probe", table, f"the route of {_LABEL}")
         return
     yield Script("alertmanager-route.yml", _route(kinds or ["webhook"]), "the route of test alerts")
     yield Gap(
@@ -122,15 +139,17 @@ def _probe(routes: Routes, kinds: Sequence[str]) -> Iterator[Finding]:
 def _route(kinds: Sequence[str]) -> str:
     receivers = "".join(f"  {kind}_configs: []   # a test address of this kind\n" for kind in kinds)
     return f"""\
-# For alertmanager.yml: the receiver of the test alerts of `readiness`, and its route, before all
-# others. Fill in test addresses; then: amtool check-config alertmanager.yml && kill -HUP PID
+# For alertmanager.yml: the receiver of the test alerts of `readiness`, and
+# its route, before all others. Fill in test addresses; then:
+#   amtool check-config alertmanager.yml && kill -HUP PID
 route:
   routes:
   - matchers: ['{_LABEL}!=""']
     receiver: {_RECEIVER}
     group_by: ['...']
     group_wait: 0s
-    group_interval: 20s   # longer than --cluster.peer-timeout times the number of other peers
+    # Longer than --cluster.peer-timeout times the number of other peers.
+    group_interval: 20s
 receivers:
 - name: {_RECEIVER}
 {receivers}"""
@@ -148,8 +167,7 @@ def _by_severity(rules: Sequence[Rule], routes: Routes) -> dict[str, list[_Reach
 
 
 def _reached(rule: Rule, routes: Routes) -> list[_Reached]:
-    hops = routes_of(routes, placed({**rule.labels, ALERT_NAME: rule.name}))
-    receivers = dict.fromkeys(hop.receiver for hop in hops)
+    receivers = dict.fromkeys(hop.receiver for hop in _hops(rule, routes))
     return [
         _Reached(name, kind)
         for name in receivers
@@ -157,6 +175,15 @@ def _reached(rule: Rule, routes: Routes) -> list[_Reached]:
         for kind in sorted(routes.receivers[name].kinds & frozenset(get_args(Integration)))
         if _is_name(_Reached(name, kind).name)
     ]
+
+
+def _hops(rule: Rule, routes: Routes) -> Sequence[Hop]:
+    return routes_of(routes, placed({**rule.labels, ALERT_NAME: rule.name}))
+
+
+def _fitting(wait_s: float, others: int) -> int:
+    """Seconds in which a notification arrives: each further peer waits for longer."""
+    return ceil(wait_s + others * _PEER_TIMEOUT_S + _ARRIVES_S)
 
 
 def _required(rule: Rule) -> Mapping[str, Value]:
@@ -199,6 +226,12 @@ def _known(sources: Sources) -> Sequence[str]:
             return watcher.alertmanagers()
     except CouldNotMeasure:
         return ()  # `rules` names it
+
+
+def _peers(sources: Sources) -> list[str]:
+    named = [sources.alertmanager] if sources.alertmanager else []
+    others = [url for url in _known(sources) if url not in named and _answers(url, sources)]
+    return [*named, *others]
 
 
 def _watcher(sources: Sources) -> Prometheus:

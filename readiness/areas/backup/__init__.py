@@ -53,13 +53,15 @@ def _backup(backup: Backup) -> str:
             where=backup.path,
             remedy="run where the backups are mounted, or correct the path",
         )
-    return f"{len(list(folder.glob(backup.pattern)))} files in {folder}"
+    number = len(list(folder.glob(backup.pattern)))
+    return f"{number} file{'s' * (number != 1)} in {folder}"
 
 
 def _discovers() -> Iterator[Discover]:
     from readiness.areas.backup import discovery
 
     yield discovery.backups
+    yield discovery.archive
 
 
 def _no_archive(config: Config) -> str:

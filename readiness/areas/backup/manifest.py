@@ -5,6 +5,7 @@ python -m readiness.areas.backup.manifest --dsn-env DATABASE_URL --folder /backu
 
 import os
 import secrets
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -193,7 +194,8 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         CouldNotMeasure: there is none, it cannot be read, or it is not of this format.
     """
-    remedy = f"write the backup together with a manifest: {COMMAND}"
+    command = COMMAND.replace("FOLDER", shlex.quote(str(path.parent)))
+    remedy = f"write the backup together with a manifest: {command}"
     try:
         with path.open("rb") as file:
             text = file.read(LARGEST_MANIFEST + 1)

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import date
+from functools import partial
 from typing import Final
 
 from readiness.areas.manifests.config import Config, LinterName, Manifests
 from readiness.config.base.area import Area, Look
 from readiness.config.base.discovery import Discover
 from readiness.config.base.mistakes import Mistake
+from readiness.lib.kubernetes.kubectl import Cluster, private
 
 __all__ = ["AREA"]
 
@@ -59,12 +61,25 @@ def _looks(config: Config) -> Iterator[tuple[str, Look]]:
 
     if config.manifests and config.manifests.dockerfiles:
         yield "parser of Dockerfiles", dockerfile.find
+    if config.manifests and config.manifests.cluster:
+        cluster = config.manifests.cluster
+        yield f"cluster {cluster.context}", partial(_cluster, cluster)
+
+
+def _cluster(cluster: Cluster) -> str:
+    from readiness.areas.manifests.probes.reading import side_of_cluster
+
+    with private() as folder:
+        side = side_of_cluster(cluster, folder)
+    side.sure()
+    return f"namespace {cluster.namespace}, {len(side.workloads)} workloads"
 
 
 def _discovers() -> Iterator[Discover]:
     from readiness.areas.manifests import discovery
 
     yield discovery.declared
+    yield discovery.live
 
 
 AREA: Final = Area(

@@ -11,6 +11,8 @@ from readiness.config.base import NAME_PATTERN
 from readiness.config.base.discovery import Finding, Gap, Line, Sources
 from readiness.config.base.watching import Prometheus as Settings
 from readiness.lib.http import Answer, Session
+from readiness.lib.kubernetes.discovery import Address, addresses, cluster
+from readiness.lib.kubernetes.objects import Service
 from readiness.lib.prometheus import Prometheus, exposition
 from readiness.lib.prometheus.replies import Target
 from readiness.model.errors import CouldNotMeasure
@@ -61,25 +63,39 @@ class _Pages:
 
 
 def service(sources: Sources) -> Iterator[Finding]:
-    """The service at `url`: some 20 GETs at most."""
-    if not sources.url:
-        yield Gap("the service", "readiness init --url URL")
+    """The service at `url`, and those of Ingresses: some 20 GETs to each at most."""
+    found = addresses(sources)
+    if not found:
+        names = ", ".join(one.metadata.name for one in cluster(sources).of(Service))
+        of = f"the address of {names}: no Ingress leads there" if names else "the service"
+        yield Gap(of, "readiness init --url URL")
         return
-    table = ("services", sources.name)
-    yield Line(table, "url", sources.url, "--url")
-    with Session(timeout_s=sources.timeout_s) as session:
-        pages = _Pages(session, sources.url)
-        yield from _health(pages, table)
-        yield from _metrics(pages, sources)
-        yield from _identity(pages, sources)
+    for address in found:
+        yield Line(("services", address.name), "url", address.url, address.source)
+        try:
+            yield from _asked(address, sources)
+        except CouldNotMeasure as error:
+            yield Gap(error.cause.what, error.remedy)
+            for key, page in address.probed.items():
+                yield Line(("services", address.name), key, page.path, page.source)
     yield Gap(
         "how the service's dependency is taken away",
-        f"commands in [services.{sources.name}.drill], for staging",
+        f"commands in [services.{found[0].name}.drill], for staging",
     )
 
 
-def _health(pages: _Pages, table: tuple[str, str]) -> Iterator[Finding]:
-    found = pages.first(_HEALTH)
+def _asked(address: Address, sources: Sources) -> Iterator[Finding]:
+    with Session(timeout_s=sources.timeout_s) as session:
+        pages = _Pages(session, address.url)
+        yield from _health(pages, address)
+        yield from _metrics(pages, address, sources)
+        yield from _identity(pages, address)
+
+
+def _health(pages: _Pages, address: Address) -> Iterator[Finding]:
+    table = ("services", address.name)
+    probed = {key: page.path for key, page in address.probed.items()}
+    found = pages.first(_before(probed.get("health"), _HEALTH))
     if not found:
         yield Gap(
             f"a health page; {', '.join(_HEALTH[:4])} and others answer no 200, or HTML",
@@ -88,11 +104,12 @@ def _health(pages: _Pages, table: tuple[str, str]) -> Iterator[Finding]:
         return
     answer = pages.get(found)
     kind = answer.media_type or "no content type"
-    yield Line(table, "health", found, f"answers {answer.status}, {kind}")
+    asks = {page.path: f"; {page.source}" for page in address.probed.values()}
+    yield Line(table, "health", found, f"answers {answer.status}, {kind}{asks.get(found, '')}")
     for key, paths in (("ready", _READY), ("live", _LIVE)):
-        path = pages.first(paths)
+        path = pages.first(_before(probed.get(key), paths))
         said = f"answers {pages.get(path).status}" if path else f"{_OWN_PAGE}: `health`"
-        yield Line(table, key, path or found, said)
+        yield Line(table, key, path or found, f"{said}{asks.get(path, '')}")
     document = health.json_object(answer)
     has = [] if isinstance(document, str) else [name for name in _FIELDS if document.get(name)]
     if tuple(has) != _FIELDS:
@@ -100,27 +117,32 @@ def _health(pages: _Pages, table: tuple[str, str]) -> Iterator[Finding]:
         yield Line(table, "health_fields", has, said)
 
 
-def _metrics(pages: _Pages, sources: Sources) -> Iterator[Finding]:
-    table = ("services", sources.name)
+def _before(path: str | None, usual: Sequence[str]) -> Sequence[str]:
+    """What a probe asks comes before the usual paths."""
+    return (path, *usual) if path else usual
+
+
+def _metrics(pages: _Pages, address: Address, sources: Sources) -> Iterator[Finding]:
+    table = ("services", address.name)
     for path in _METRICS:
         answer = pages.get(path)
         if answer.status in _FINE and (series := len(exposition.parse(answer).samples)):
             yield Line(table, "metrics", path, f"{series} series")
             return
-    elsewhere = _scraped_elsewhere(sources)
-    own = [url for url in elsewhere if url.startswith(f"{sources.url}/")] or elsewhere
+    elsewhere = _scraped_elsewhere(address, sources)
+    own = [url for url in elsewhere if url.startswith(f"{address.url}/")] or elsewhere
     if len(own) == 1:
-        place = own[0].removeprefix(sources.url)
+        place = own[0].removeprefix(address.url)
         yield Line(table, "metrics", place, "what Prometheus scrapes on this host")
         return
     among = f", one of {', '.join(elsewhere)}" if elsewhere else ""
     yield Gap(
         f"metrics; {', '.join(_METRICS[:2])} and others have none",
-        f"set `metrics` in [services.{sources.name}]: a path, or an address{among}",
+        f"set `metrics` in [services.{address.name}]: a path, or an address{among}",
     )
 
 
-def _scraped_elsewhere(sources: Sources) -> list[str]:
+def _scraped_elsewhere(address: Address, sources: Sources) -> list[str]:
     """What Prometheus scrapes on the service's host, but itself; nothing if it does not answer."""
     if not sources.prometheus:
         return []
@@ -128,16 +150,16 @@ def _scraped_elsewhere(sources: Sources) -> list[str]:
         targets = _targets(sources)
     except CouldNotMeasure:
         return []  # `jobs` names it
-    host = urlsplit(sources.url).hostname
+    host = urlsplit(address.url).hostname
     return sorted(
         target.url
         for target in targets
         if urlsplit(target.url).hostname == host and "?" not in target.url
-        if not target.url.startswith(f"{sources.prometheus}/")
+        if not _is_of(target, sources.prometheus)
     )
 
 
-def _identity(pages: _Pages, sources: Sources) -> Iterator[Finding]:
+def _identity(pages: _Pages, address: Address) -> Iterator[Finding]:
     """Where the service reports its version and its environment."""
     documents = {path: health.json_object(pages.get(path)) for path in (*_VERSION, _HEALTH[0])}
     for path, document in documents.items():
@@ -146,7 +168,7 @@ def _identity(pages: _Pages, sources: Sources) -> Iterator[Finding]:
         for key in _ENVIRONMENT:
             word = document.get(key)
             if isinstance(word, str) and re.match(NAME_PATTERN, word):
-                marker = {"service": sources.name, "path": path, "field": key}
+                marker = {"service": address.name, "path": path, "field": key}
                 yield Line(("target",), "environment", word, f"`{key}` of {path}")
                 yield Line(("target",), "marker", marker, f"`{key}` of {path}")
                 return
@@ -167,6 +189,8 @@ def jobs(sources: Sources) -> Iterator[Finding]:
         if not re.match(NAME_PATTERN, name):
             yield Gap(f"a name for the scrape job {name!r}", "rename it: letters, digits, . _ -")
             continue
+        if all(_is_of(target, sources.prometheus) for target in targets):
+            continue  # of the loss of Prometheus itself no rule of its own can alert
         down = sum(target.health == "down" for target in targets)
         states = f"{len(targets)} scraped" + (f", {down} of them down" if down else "")
         job: dict[str, float | int] = {"interval_s": _number(targets[0].interval_s)}
@@ -178,6 +202,10 @@ def jobs(sources: Sources) -> Iterator[Finding]:
 def _targets(sources: Sources) -> tuple[Target, ...]:
     with Prometheus(Settings(url=sources.prometheus, timeout_s=sources.timeout_s)) as watcher:
         return watcher.targets()
+
+
+def _is_of(target: Target, prometheus: str) -> bool:
+    return target.url.startswith(f"{prometheus}/")
 
 
 def _number(seconds: float) -> float | int:

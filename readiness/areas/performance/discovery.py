@@ -65,7 +65,10 @@ def queries(sources: Sources) -> Iterator[Finding]:
             "[[performance.queries]] with `params`",
         )
     if _HIDDEN in texts:
-        yield Gap("queries worth a baseline: those of other roles are hidden", "grant pg_monitor")
+        yield Gap(
+            "queries worth a baseline: those of other roles are hidden",
+            "grant pg_monitor, then init again",
+        )
     elif not texts:
         what = "queries worth a baseline: pg_stat_statements has none"
         yield Gap(what, "[[performance.queries]]")

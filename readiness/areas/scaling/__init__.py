@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import date
+from functools import partial
 from typing import Final
 
 from readiness.areas.scaling.config import Config, Live, Scaling
-from readiness.config.base.area import Area
+from readiness.config.base.area import Area, Look
 from readiness.config.base.discovery import Discover
 from readiness.config.base.mistakes import Mistake, Path, known
+from readiness.lib.kubernetes.kubectl import Cluster, private
 
 __all__ = ["AREA"]
 
@@ -74,10 +76,27 @@ def _loaded(scaling: Scaling, live: Live, path: Path) -> Iterator[Mistake]:
         yield Mistake(place, f"{needed} is above max_replicas, {most}", remedy)
 
 
+def _looks(config: Config) -> Iterator[tuple[str, Look]]:
+    clusters = {(c.context, c.namespace): c for s in config.scaling.values() if (c := s.cluster)}
+    for cluster in clusters.values():
+        yield f"scaling in {cluster.context}", partial(_cluster, cluster)
+
+
+def _cluster(cluster: Cluster) -> str:
+    from readiness.areas.scaling.probes.sides import cluster_objects
+
+    with private() as folder:
+        found = cluster_objects(cluster, folder)
+    for error in found.unseen.values():
+        raise error
+    return f"namespace {cluster.namespace}, {len(found.objects)} objects"
+
+
 def _discovers() -> Iterator[Discover]:
     from readiness.areas.scaling import discovery
 
-    yield discovery.autoscalers
+    yield discovery.declared
+    yield discovery.live
 
 
 AREA: Final = Area(
@@ -86,5 +105,6 @@ AREA: Final = Area(
     config=Config,
     kinds={"scaling": ("[scaling.NAME]", lambda config: list(config.scaling.values()))},
     mistakes=_mistakes,
+    looks=_looks,
     discovers=_discovers,
 )

@@ -11,8 +11,15 @@ from readiness.config.base import tables
 from readiness.config.base.discovery import GRANTS, GRANTS_ARE, Finding, Gap, Line, Script, Sources
 from readiness.lib import postgres
 from readiness.lib.postgres.session import OF_THE_APPLICATION, looking
+from readiness.model.errors import CouldNotMeasure
 
 _MOST: Final = 40
+_TOOLS: Final = {
+    "alembic_version": "alembic",
+    "django_migrations": "django",
+    "flyway_schema_history": "flyway",
+}
+_TRACES: Final = "select relname from pg_class where relkind = 'r' and relname = any(%s)"
 # A name that needs quotes cannot be listed.
 _TABLES: Final = f"""
 select n.nspname || '.' || c.relname, c.relrowsecurity
@@ -36,7 +43,11 @@ def objects(sources: Sources) -> Iterator[Finding]:
         yield Gap("a table in the database", "apply the migrations before the gate runs")
         return
     listed = [f"table {name}" for name, _ in found[:_MOST]]
-    yield Line(place, "objects", listed, f"pg_class: {len(found)} tables")
+    some = f"the first {_MOST} of " if len(found) > _MOST else ""
+    yield Line(place, "objects", listed, f"pg_class: {some}{len(found)} tables")
+    if some:
+        what = f"what matters among {len(found) - _MOST} more tables"
+        yield Gap(what, f"name them in `objects` of [{'.'.join(place)}]")
     secured = [name for name, is_secured in found if is_secured]
     if secured:
         yield Line(place, "row_security", secured, "pg_class.relrowsecurity")
@@ -50,11 +61,27 @@ def migrations(sources: Sources) -> Iterator[Finding]:
         return
     tool, folder, source = _tool(sources)
     if not tool:
-        yield Gap("migrations", f"[databases.{sources.database}.migrations] with tool and folder")
+        made = _made_by(sources)
+        what = f"the folder of the migrations of {made}" if made else "migrations"
+        tool = f'tool = "{made}"' if made else "tool"
+        yield Gap(what, f"[databases.{sources.database}.migrations] with {tool} and folder")
         return
     table = ("databases", sources.database, "migrations")
     yield Line(table, "tool", tool, source)
     yield Line(table, "folder", folder, source)
+
+
+def _made_by(sources: Sources) -> str:
+    """The tool that the database's own tables show; empty if there is none, or no answer."""
+    if sources.dsn is None:
+        return ""
+    asked = tables.Database(name=sources.database, dsn=sources.dsn, timeout_s=sources.timeout_s)
+    try:
+        with looking(asked) as connection:
+            found = postgres.fetch(connection, _TRACES, (list(_TOOLS),))
+    except CouldNotMeasure:
+        return ""  # `objects` names it
+    return next((_TOOLS[name] for (name,) in found), "")
 
 
 def _tool(sources: Sources) -> tuple[str, str, str]:

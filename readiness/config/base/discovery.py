@@ -34,6 +34,8 @@ class Sources:
         prometheus: its address.
         alertmanager: its address.
         backups: the folder of the dumps.
+        context: of kubectl; the cluster that is read.
+        namespace: of the workloads in that cluster.
         timeout_s: seconds that each request and statement may take.
     """
 
@@ -46,6 +48,8 @@ class Sources:
     prometheus: str = ""
     alertmanager: str = ""
     backups: str = ""
+    context: str = ""
+    namespace: str = ""
     timeout_s: float = 5
 
     def files(self, *patterns: str) -> list[str]:

@@ -245,8 +245,8 @@ class Inventory:
         )
 
 
-def read(documents: Iterable[Document]) -> Inventory:
-    """The objects of some documents; one that is not valid does not hide the others.
+def read(documents: Iterable[Document], kinds: Kinds = SCALING) -> Inventory:
+    """The objects of some kinds; one that is not valid does not hide the others.
 
     Raises:
         NoData: one is a duplicate, or changes the others (a Kustomization).
@@ -258,7 +258,7 @@ def read(documents: Iterable[Document]) -> Inventory:
     for document in documents:
         refuse_kustomization(document)
         try:
-            found = object_of(document, SCALING)
+            found = object_of(document, kinds)
         except NoData as error:
             broken.append(Broken(document, error))
             continue

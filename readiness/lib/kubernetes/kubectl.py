@@ -2,7 +2,9 @@
 
 import json
 import re
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +12,7 @@ from pydantic import Field
 
 from readiness.config.base import Model, Positive, Text
 from readiness.lib.command import Answer, ask
+from readiness.lib.guardian import Guardian
 from readiness.lib.kubernetes.inventory import Document, documents
 from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, Unreachable
 from readiness.model.secrets import redact
@@ -49,6 +52,14 @@ class Cluster(Model):
     timeout_s: Positive = Field(30, description="seconds; the longest that one command may take")
 
 
+@contextmanager
+def private() -> Iterator[Path]:
+    """A folder for the copy of credentials; it is removed at the end, even if we are killed."""
+    with tempfile.TemporaryDirectory(prefix="readiness-") as folder, Guardian() as guardian:
+        guardian.remove(Path(folder))
+        yield Path(folder)
+
+
 class Kubectl:
     """A client of one cluster.
 
@@ -58,7 +69,7 @@ class Kubectl:
     Args:
         cluster: the context and the namespace.
         folder: private and removed at the end, since the copy holds credentials.
-        table: where the cluster is declared, for messages, as `[scaling.NAME.cluster]`.
+        table: where the cluster is named, for messages, as `[scaling.NAME.cluster]`.
     """
 
     def __init__(self, cluster: Cluster, folder: Path, table: str) -> None:
@@ -87,7 +98,7 @@ class Kubectl:
         if names != [context]:
             raise NoData(
                 f"the configuration of kubectl has no context {context!r}",
-                where=f"{self._table} context",
+                where=self._table,
                 remedy="kubectl config get-contexts",
             )
         self._config.touch(mode=0o600)
@@ -104,8 +115,15 @@ class Kubectl:
             answer.output.split() or self._good(answer, "list the kinds of object").output.split()
         )
 
-    def get(self, kinds: Sequence[str], *, everywhere: bool = False) -> list[Document]:
+    def get(
+        self, kinds: Sequence[str], *, everywhere: bool = False, managers: bool = False
+    ) -> list[Document]:
         """The objects of some kinds, in the namespace or in all of them.
+
+        Args:
+            kinds: as kubectl names them.
+            everywhere: whether of all namespaces.
+            managers: whether with `managedFields`, which show who applied what.
 
         Raises:
             Unreachable: no answer from the cluster.
@@ -116,11 +134,36 @@ class Kubectl:
         names = ",".join(kinds)
         verb = f"read {names}"
         where = "--all-namespaces" if everywhere else f"--namespace={self._cluster.namespace}"
-        text = self._good(self._ask(verb, ["get", names, where, "--output=json"]), verb).output
+        words = ["get", names, where, "--output=json"]
+        words += ["--show-managed-fields"] if managers else []
+        text = self._good(self._ask(verb, words), verb).output
         found = documents(text, "kubectl get") if text.strip() else []
         if any(not one.is_live for one in found):
             raise NoData("kubectl get printed objects without a uid, which are not live")
         return found
+
+    def get_each(
+        self, kinds: Sequence[str], *, everywhere: bool = False
+    ) -> tuple[list[Document], dict[str, CouldNotMeasure]]:
+        """As `get`, and the kinds that cannot be read, which do not hide the others.
+
+        Raises:
+            Unreachable: no answer from the cluster.
+        """
+        found: list[Document] = []
+        unseen: dict[str, CouldNotMeasure] = {}
+        try:
+            return self.get(kinds, everywhere=everywhere), {}
+        except Unreachable:
+            raise
+        except CouldNotMeasure as error:
+            if len(kinds) == 1:
+                return [], {kinds[0]: error}
+        for kind in kinds:
+            more, refused = self.get_each([kind], everywhere=everywhere)
+            found += more
+            unseen |= refused
+        return found, unseen
 
     def secret_keys(self) -> dict[str, dict[str, int]]:
         """The Secrets of the namespace: for each key the length of its value, in base64.

@@ -379,6 +379,8 @@ class JobTemplate(Part):
 class CronJobSpec(Part):
     """The specification of a CronJob."""
 
+    schedule: str = ""
+    suspend: bool = False
     job_template: JobTemplate
 
 

@@ -256,7 +256,9 @@ def _label(app: Path) -> str:
 def _python(folder: Path, pattern: str) -> Iterator[Path]:
     if not folder.is_dir():
         raise CouldNotMeasure("the folder does not exist", where=str(folder), remedy=_REMEDY)
-    yield from sorted(p for p in folder.glob(pattern) if "site-packages" not in p.parts)
+    # The folder itself may be that of an installed package.
+    own = (p for p in folder.glob(pattern) if "site-packages" not in p.relative_to(folder).parts)
+    yield from sorted(own)
 
 
 def _parsed(path: Path) -> ast.Module:

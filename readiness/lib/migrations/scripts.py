@@ -245,8 +245,9 @@ def _printed(
     said = command.run(
         filled,
         f"print the SQL of {migration.version}",
-        f"name a command that prints it in `{way}` of [databases.NAME.migrations]; a migration that"
-        " reads the database must not do so when it is printed: context.is_offline_mode()",
+        f"put {filled[0]} on PATH, or name a command that prints it in `{way}` of"
+        " [databases.NAME.migrations]; a migration that reads the database must not do so when it"
+        " is printed: context.is_offline_mode()",
         timeout_s=settings.timeout_s,
     )
     if settings.tool != "alembic":

@@ -31,8 +31,9 @@ _STATEMENT, _TEXTS, _DATABASE = (
 # How the text of such an object is printed; none where it is gone. Aggregates have none.
 _PRINT: Final = {
     "rule": "select pg_get_ruledef(%s::oid)",
-    "view": r"""select 'md5:' || md5(regexp_replace(pg_get_viewdef(%s::oid),
-        '("[^"]+"|\m\w+)\.|[\s()]+', '', 'g'))""",
+    "view": r"""select 'md5:' || md5(regexp_replace(regexp_replace(pg_get_viewdef(%s::oid),
+        '("[^"]+"|\m\w+)\.|[\s()]+', '', 'g'),
+        '(::charactervarying\d*\]?)::text(\[\])?', '\1', 'g'))""",
     "function": """select 'md5:' || case p.prokind when 'a' then (
             select md5(concat_ws(' ', a.aggtransfn::regproc::text, a.aggfinalfn::regproc::text,
                 a.agginitval)) from pg_aggregate a where a.aggfnoid = p.oid)
@@ -48,6 +49,13 @@ _FIXED: Final = {
     "extra_float_digits": "1",
     "quote_all_identifiers": "off",
 }
+# PostgreSQL prints `x in ('a', 'b')` of a varchar with a cast of the list, and what a dump of that
+# restores with a cast of each element: the same expression.
+_VARCHAR: Final = r"'(?:[^']|'')*'::character varying(?:\(\d+\))?"
+_CASTS: Final = re.compile(
+    rf"\((?P<element>{_VARCHAR})\)::text"
+    rf"|\((?P<list>ARRAY\[{_VARCHAR}(?:, {_VARCHAR})*\])\)::text\[\]"
+)
 _LONGEST_SHOWN: Final = 90
 _WHOLES: Final = ("table", "view", "function")
 # `column note on shop.orders`, `owner of table shop.orders`, `grant to app on column a of shop.t`
@@ -178,12 +186,19 @@ def differences(
     changes = [
         Change(name, expected.get(name), found.get(name))
         for name in sorted(expected.keys() | found.keys())
-        if expected.get(name) != found.get(name)
+        if _as_restored(expected.get(name)) != _as_restored(found.get(name))
         and kind_of(name) not in without
         and not any(fnmatchcase(name, pattern) for pattern in ignore)
     ]
     order = ("missing", "changed", "unexpected")
     return sorted(_gathered(changes), key=lambda c: (order.index(c.what), -c.parts, c.name))
+
+
+def _as_restored(definition: str | None) -> str | None:
+    """A definition without casts that a dump adds or moves."""
+    if definition is None:
+        return None
+    return _CASTS.sub(lambda one: one["element"] or one["list"], definition)
 
 
 def _gathered(changes: list[Change]) -> list[Change]:

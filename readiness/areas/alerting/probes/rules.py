@@ -127,8 +127,13 @@ def _why(prometheus: Prometheus, selector: Selector, known: dict[str, bool]) -> 
     for match in selector.matches:
         if not _exists(prometheus, f"{selector.metric}{{{match}}}", known):
             renamed = _exported(prometheus, selector, match, known)
-            return f"has no series: none of the metric has {match}{renamed}"
+            return f"has no series: none of the metric has {match}{renamed or _until(selector)}"
     return "has no series: no single one has all of these labels"
+
+
+def _until(selector: Selector) -> str:
+    """What to write where the first series comes with the first event, as an error."""
+    return f'; if none is expected yet: no_series_yet = ["{selector.metric}"] in [alerting]'
 
 
 def _exported(

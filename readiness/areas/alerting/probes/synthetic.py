@@ -231,11 +231,18 @@ class Trip:
 
     probe: str
     arrivals: Mapping[str, Arrival]  # by the name of the channel
+    group_wait_s: float  # the longest of its routes
     group_interval_s: float  # the longest of its routes
     held: int  # alerts that the peers still held at the end
     # What the Alertmanagers answered while it had not arrived; empty if it had.
     diagnosis: str
     too_long: NoData | None = None  # why its end was not waited for
+
+    def late(self, budget_s: float) -> str:
+        """Why it comes late whatever else happens; empty if its routes are quick enough."""
+        if self.group_wait_s < budget_s:
+            return ""
+        return f"group_wait of its route is {prometheus_text(self.group_wait_s)}"
 
     def at(self, channel: str, *, to_the_end: bool = False) -> Arrival:
         """What arrived at a channel, which must have been readable (to the end of the trip)."""
@@ -255,7 +262,9 @@ def travel(synthetic: Synthetic, channels: Sequence[Channel], budget_s: float) -
         CouldNotMeasure: an Alertmanager does not take it.
     """
     probe = new_probe()
-    interval_s = max(hop.group_interval_s for hop in synthetic.hops(probe))
+    hops = synthetic.hops(probe)
+    wait_s = max(hop.group_wait_s for hop in hops)
+    interval_s = max(hop.group_interval_s for hop in hops)
     too_long = synthetic.too_long(interval_s, "group_interval")
     with ExitStack() as stack:
         watched = watch(channels, stack)
@@ -279,7 +288,7 @@ def travel(synthetic: Synthetic, channels: Sequence[Channel], budget_s: float) -
             one.look(probe)  # what came twice, or again after its end, shows now
         held = len(synthetic.held(probe))
     arrivals = {w.channel.name: _arrival(w, sent.at, ended_at) for w in watched}
-    return Trip(probe, arrivals, interval_s, held, diagnosis, too_long)
+    return Trip(probe, arrivals, wait_s, interval_s, held, diagnosis, too_long)
 
 
 def _arrival(watched: Watched, sent_at: float, ended_at: float) -> Arrival:

@@ -90,16 +90,8 @@ def side_of_cluster(cluster: Cluster, folder: Path, agreed: Sequence[Agreed] = (
     """
     kubectl = Kubectl(cluster, folder, _TABLE)
     kubectl.copy_config()
-    lost: list[CouldNotMeasure] = []
-    found: list[Document] = []
-    try:
-        found = kubectl.get(_KINDS)
-    except CouldNotMeasure:
-        for kind in _KINDS:
-            try:
-                found += kubectl.get([kind])
-            except CouldNotMeasure as error:
-                lost.append(error)
+    found, unseen = kubectl.get_each(_KINDS)
+    lost = list(unseen.values())
     if not found and lost:
         raise lost[0]
     return _side(_LIVE, found, lost, _covered(found, [one for one in agreed if one.is_live]))

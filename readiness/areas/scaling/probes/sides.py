@@ -53,7 +53,7 @@ def cluster_objects(cluster: Cluster, folder: Path) -> Inventory:
     kubectl.copy_config()
     installed = kubectl.installed()
     more = [name for name in _OPTIONAL if name in installed]
-    found = read(kubectl.get([*_NEEDED, *more]))
+    found = read(kubectl.get([*_NEEDED, *more], managers=True))
     try:
         return found + read(kubectl.get(_CLUSTER, everywhere=True))
     except CouldNotMeasure as error:
