@@ -16,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 help:
 	@echo "make ready   judge the bundled reference system; writes reports/readiness.html"
-	@echo "make test    run all tests: a quarter of an hour on two cores"
+	@echo "make test    run all tests: about twelve minutes on two cores"
 	@echo "make test-fast  tests without servers, and each program once: two minutes"
 	@echo "make test-matrix  database tests on PostgreSQL 13 to 18 (needs npm)"
 	@echo "make test-parts   the healthy system without each of its parts: an hour"
