@@ -109,3 +109,11 @@ def test_a_release_is_not_compared_with_itself() -> None:
     url = "http://127.0.0.1:1"
     [mistake] = AREA.mistakes(config(url, before={"url": url}), date(2026, 1, 1))
     assert "not slower than itself" in mistake.message
+
+
+def test_the_plan_names_the_release_before() -> None:
+    declares = config("http://127.0.0.1:1", before={"url": "http://127.0.0.1:2"})
+    assert AREA.drills
+    assert list(AREA.drills.commands(declares))[1:] == [
+        "GET http://127.0.0.1:2/a  # the release before, by turns with it"
+    ]

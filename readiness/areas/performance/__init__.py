@@ -241,7 +241,14 @@ def _drilled(config: Config) -> Iterator[tuple[str, str]]:
 
 
 def _stated(config: Config) -> Iterator[tuple[str, str]]:
-    """The statements that lock or delete, each with its purpose."""
+    """Statements and requests that reach more than what is measured, each with its purpose."""
+    for query in config.performance.queries:
+        if query.writes:
+            yield query.sql, f"some hundred times, at {query.dsn.address}"
+    for endpoint in config.performance.endpoints:
+        if before := endpoint.before:
+            requested = f"{endpoint.method} {before.url}{endpoint.path}"
+            yield requested, f"the release before, by turns with {endpoint.name}"
     for pool in config.performance.pools:
         where = f"at {pool.dsn.address}"
         yield pool.hold_sql, f"for {pool.hold_s:g} s, then rolled back, {where}"
@@ -259,7 +266,7 @@ def _identity(config: Config) -> object:
 def _commands(config: Config) -> Iterator[str]:
     shown = [*_drilled(config), *_stated(config)]
     if shown:
-        yield "Checks of performance run these commands and statements:"
+        yield "Checks of performance run these commands, statements and requests:"
         yield from (f"{' '.join(redact(what).split())}  # {why}" for what, why in shown)
 
 
