@@ -79,8 +79,8 @@ class _Pages:
 
     def _of(self, name: str) -> Browser:
         folder = self._folder / name
+        browser = Browser(folder)  # skips, each time, where there is none
         folder.mkdir()
-        browser = Browser(folder)
         record, earlier = of_size(130, 8) if name == _HISTORY else (_RECORDS[name](), ())
         files.write(browser.page, html.render(record, earlier=earlier))
         return browser
