@@ -20,7 +20,7 @@ from readiness.config.base.discovery import (
 )
 from readiness.lib import postgres
 from readiness.lib.postgres import Connection
-from readiness.lib.postgres.session import looking
+from readiness.lib.postgres.session import looking, system_of
 from readiness.model import conninfo
 from readiness.model.errors import CouldNotMeasure
 from readiness.model.secrets import Dsn
@@ -46,7 +46,6 @@ where r.application_name !~ '^(pg_receivewal|pg_basebackup|pgbackrest|barman)'
   and not exists (select from pg_replication_slots s
                   where s.active_pid = r.pid and s.slot_type = 'logical')
 order by 1"""
-_SERVER: Final = "select system_identifier::text from pg_control_system()"
 _FOLLOWS: Final = """
 select pg_is_in_recovery() and system_identifier::text = %s
        and coalesce(host(inet_server_addr()), '') in (%s, '')
@@ -95,7 +94,7 @@ def _standbys(
     """Each standby where it answers: where the primary sees it, or at another host of `dsn`."""
     info = connection.info
     here = (info.host, str(info.port))
-    system = postgres.fetch_value(connection, _SERVER)
+    system = system_of(connection)
     streaming = postgres.fetch(connection, _STANDBYS)
     shared = Counter(address for _, address in streaming)
     others = [place for place in conninfo.places(primary.dsn.words) if place != here]
@@ -117,9 +116,7 @@ def _standbys(
             )
 
 
-def _follows(
-    primary: tables.Database, place: tuple[str, str], system: object, address: str
-) -> bool:
+def _follows(primary: tables.Database, place: tuple[str, str], system: str, address: str) -> bool:
     """Whether the standby that the primary sees at an address answers at this host and port."""
     dsn = Dsn(_at(primary.dsn.reveal(), place))
     try:
