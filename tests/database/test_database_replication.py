@@ -27,7 +27,8 @@ from tests.support.servers import Run
 pytestmark = pytest.mark.contract
 
 _PASSWORD = "correct horse"
-_HELD = "select pg_logical_emit_message(false, 'test', repeat('x', 1 << 20))"
+# In a transaction, whose commit writes it: the position of the WAL is that of what is written.
+_HELD = "select pg_logical_emit_message(true, 'test', repeat('x', 1 << 20))"
 _SWITCH = "select pg_switch_wal(); checkpoint"
 
 
