@@ -20,13 +20,14 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from readiness.areas.performance.baseline import Comparison, rounds
 from readiness.areas.performance.config import Baseline, Before
 from readiness.areas.performance.judging import Times
-from readiness.areas.performance.turns import Turns
+from readiness.areas.performance.turns import Turns, pair
 from readiness.lib.noise import SILENCE, Noise, watching
 from readiness.lib.postgres import Connection, connect, fetch, fetch_value
 from readiness.model.secrets import Dsn
@@ -169,7 +170,8 @@ def by_turns(number: int) -> list[Turns]:
     with serving() as dsn:
         for _ in range(number):
             with _connected(dsn) as now, _connected(dsn) as before:
-                pairs = [_pair(now, before, turn) for turn in range(WARM_UP + TURNS)][WARM_UP:]
+                both = partial(_executed, now), partial(_executed, before)
+                pairs = [pair(*both, turn) for turn in range(WARM_UP + TURNS)][WARM_UP:]
             ours, theirs = [ms for ms, _ in pairs], [ms for _, ms in pairs]
             found.append(Turns(settings, ours, theirs, QUERY))
     return found
@@ -177,13 +179,6 @@ def by_turns(number: int) -> list[Turns]:
 
 def _connected(dsn: Dsn) -> AbstractContextManager[Connection]:
     return connect(dsn, timeout_s=60, total_s=600)
-
-
-def _pair(now: Connection, before: Connection, turn: int) -> tuple[float, float]:
-    if turn % 2:
-        theirs = _executed(before)
-        return _executed(now), theirs
-    return _executed(now), _executed(before)
 
 
 def _executed(connection: Connection) -> float:

@@ -166,10 +166,15 @@ def _times(query: Query, benchmark: BenchmarkFixture) -> Times:
 
 
 def _keeps(times: Times, query: Query, compared: Comparison | None, noise: Noise) -> bool | None:
+    stall = noise.keeps_time(max(times.ms), query.max_stall_ms, min(times.ms), q=1.0)
+    return every((_is_fast(times, query, compared, noise), stall))
+
+
+def _is_fast(times: Times, query: Query, compared: Comparison | None, noise: Noise) -> bool | None:
+    """Whether it is as fast as promised, and as before; None if that cannot be told."""
     return every(
         (
             times.keeps(0.95, query.max_p95_ms, noise),
-            noise.keeps_time(max(times.ms), query.max_stall_ms, min(times.ms), q=1.0),
             compared is None or compared.keeps(times, noise),
         )
     )
@@ -179,13 +184,7 @@ def _why_slow(
     times: Times, query: Query, compared: Comparison | None, noise: Noise, evidence: Evidence
 ) -> str:
     """What the plan says, if the query is too slow or slower than before."""
-    kept = every(
-        (
-            times.keeps(0.95, query.max_p95_ms, noise),
-            compared is None or compared.keeps(times, noise),
-        )
-    )
-    if kept is not False:
+    if _is_fast(times, query, compared, noise) is not False:
         return ""
     slow = why_slow(query)
     evidence.record(Measurement("plan, ms of each node", slow.outline, "text", times.source))

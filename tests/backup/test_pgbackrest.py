@@ -284,3 +284,21 @@ def test_archive_command_that_does_nothing_is_detected(
     test_wal.test_archive_end_to_end(hasty, evidence)
     with pytest.raises(CheckFailed, match="is not in the repository; limit 3 s"):
         evidence.conclude()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "/tmp/other --x=pgbackrest archive-push %p",
+        "sh -c 'touch /tmp/made' pgbackrest archive-push %p",
+        "pgbackrest --cmd=/tmp/other --stanza=a archive-push %p",
+        "pgbackrest --stanza=a --repo1-host-cmd=/tmp/other archive-push %p",
+        "pgbackrest --stanza=a",
+    ],
+)
+def test_init_runs_no_other_program_that_a_server_names(said: str) -> None:
+    assert discovery._pgbackrest(said) == []
+    assert discovery._pgbackrest("pgbackrest --stanza=a archive-push %p") == [
+        "pgbackrest",
+        "--stanza=a",
+    ]

@@ -57,7 +57,7 @@ def test_server_listens_on_loopback_and_requires_the_password(server: PrivatePos
 
 
 def test_no_shared_memory_outlives_a_killed_server(server: PrivatePostgres) -> None:
-    """A segment in /dev/shm would, whose name nobody knows then."""
+    """A segment in /dev/shm would stay there after the server is gone."""
     maps = Path(f"/proc/{server.process.pid}/maps").read_text()
     assert "/pg_dynshmem/" in maps
     assert "/dev/shm/PostgreSQL." not in maps

@@ -26,6 +26,7 @@ from readiness.lib.durations import prometheus_text
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Rule
 from readiness.model.errors import CouldNotMeasure
+from readiness.model.figures import counted
 
 _MOST_RULES: Final = 8
 _ALWAYS: Final = ("vector(1)", "vector(1) > 0", "1")
@@ -88,6 +89,7 @@ def channels(sources: Sources) -> Iterator[Finding]:
     loaded = _rules(sources) if sources.prometheus else ()
     always = [rule for rule in loaded if rule.query.strip() in _ALWAYS]
     found: dict[str, _Reached] = {}
+    peers = _peers(sources)
     for severity, reached in _by_severity(loaded, routes).items():
         if not reached:
             yield Gap(
@@ -97,11 +99,11 @@ def channels(sources: Sources) -> Iterator[Finding]:
             continue
         found |= {one.name: one for one in reached}
         mine = [rule for rule in loaded if rule.severity == severity]
-        source = f"the routes of {len(mine)} rule{'s' * (len(mine) > 1)}"
+        source = f"the routes of {counted(len(mine), 'rule')}"
         table: dict[str, Value] = {"channels": [[one.name] for one in reached]}
         wait_s = max(hop.group_wait_s for rule in mine for hop in _hops(rule, routes))
         if wait_s >= _BUDGET_S:
-            table["budget_s"] = _fitting(wait_s, others=len(_peers(sources)) - 1)
+            table["budget_s"] = _fitting(wait_s, others=len(peers) - 1)
             source += f"; group_wait {prometheus_text(wait_s)}"
         yield Line(("alerting", "severities"), severity, table, source)
     for rule in always[:1]:

@@ -12,6 +12,7 @@ from readiness.config.base.area import Area, Look
 from readiness.config.base.discovery import Discover
 from readiness.config.base.mistakes import Mistake, known
 from readiness.model.errors import UsageError
+from readiness.model.figures import counted
 
 __all__ = ["AREA"]
 
@@ -53,8 +54,7 @@ def _backup(backup: Backup) -> str:
             where=backup.path,
             remedy="run where the backups are mounted, or correct the path",
         )
-    number = len(list(folder.glob(backup.pattern)))
-    return f"{number} file{'s' * (number != 1)} in {folder}"
+    return f"{counted(len(list(folder.glob(backup.pattern))), 'file')} in {folder}"
 
 
 def _discovers() -> Iterator[Discover]:

@@ -18,6 +18,7 @@ from readiness.lib.kubernetes.discovery import cluster
 from readiness.lib.kubernetes.objects import Container, CronJob
 from readiness.lib.postgres.session import looking
 from readiness.model.errors import UsageError
+from readiness.model.figures import counted
 
 _ENDINGS: Final = (".dump", ".backup", ".pgdump", ".sql.gz", ".sql.zst", ".sql", ".tar")
 _REPOSITORIES: Final = {"backup/*/backup.info": "pgbackrest", "basebackups_005": "wal-g"}
@@ -27,6 +28,7 @@ _OTHER_NAMES: Final = re.compile(r"\b(verify|restore|prune|clean|test)")
 _ARCHIVE: Final = """
 select current_setting('archive_mode') <> 'off', current_setting('archive_command')"""
 _PUSH: Final = "archive-push"
+_PLAIN: Final = re.compile(r"--(stanza|config|config-path|repo1-path|log-path|lock-path)=")
 _CONFIGURATIONS: Final = ("/etc/pgbackrest/pgbackrest.conf", "/etc/pgbackrest.conf")
 _REPOSITORY: Final = re.compile(r"^\s*repo1-path\s*=\s*(\S+)", re.MULTILINE)
 _HOUR_S: Final = 3600
@@ -110,18 +112,23 @@ def _read_by(command: Sequence[str], database: str, name: str) -> Iterator[Findi
         "physical": {"command": command},
     }
     number = len(tool_of(Backup.model_validate({"name": name, **table})).backups())
-    source = f"archive_command; it has {number} backup{'s' * (number != 1)}"
+    source = f"archive_command; it has {counted(number, 'backup')}"
     yield from (Line(("backup", name), key, value, source) for key, value in table.items())
 
 
 def _pgbackrest(archive_command: str) -> list[str]:
-    """The call of pgBackRest with its options; empty if the server calls another program."""
+    """The call of pgBackRest with its options; empty if the server calls another program.
+
+    What a server says is run on this machine: nothing before the program, and no option that names
+    a command, is taken.
+    """
     try:
         words = shlex.split(archive_command)
     except ValueError:
         return []
-    is_called = any(PurePosixPath(word).name == "pgbackrest" for word in words)
-    return words[: words.index(_PUSH)] if is_called and _PUSH in words else []
+    call = words[: words.index(_PUSH)] if _PUSH in words else []
+    is_plain = all(_PLAIN.match(option) for option in call[1:])
+    return call if call and PurePosixPath(call[0]).name == "pgbackrest" and is_plain else []
 
 
 def _repository(command: Sequence[str]) -> str:

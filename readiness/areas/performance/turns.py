@@ -5,7 +5,7 @@ the ratio of the two is exact where each time alone is not, and tells a slower r
 that is too noisy for a comparison with earlier runs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
@@ -97,21 +97,26 @@ def by_turns(endpoint: Endpoint, service: Service, before: Before) -> Turns:
     beside = service.model_copy(update={"url": before.url})
     with session_for(service) as session, session_for(beside) as other:
         now, then = Asking(session, endpoint, service), Asking(other, endpoint, beside)
-        pilot = [_pair(now, then, number) for number in range(_PILOT)]
+
+        def ask(number: int) -> tuple[float, float]:
+            return pair(lambda: _asked(now), lambda: _asked(then), number)
+
+        pilot = [ask(number) for number in range(_PILOT)]
         slow_s = median(sum(pair) for pair in pilot) / 1000
         planned = plan(endpoint.samples, endpoint.budget_s, slow_s)
         for number in range(planned.warm_up):
-            _pair(now, then, number)
-        pairs = [_pair(now, then, number) for number in range(planned.rounds)]
+            ask(number)
+        pairs = [ask(number) for number in range(planned.rounds)]
     source = f"{endpoint.method} {now.url} and {then.url}"
     return Turns(before, [ms for ms, _ in pairs], [ms for _, ms in pairs], source)
 
 
-def _pair(now: Asking, then: Asking, number: int) -> tuple[float, float]:
+def pair(now: Callable[[], float], before: Callable[[], float], number: int) -> tuple[float, float]:
+    """What both return, this release's first; which one is called first takes turns."""
     if number % 2:
-        before = _asked(then)
-        return _asked(now), before
-    return _asked(now), _asked(then)
+        earlier = before()
+        return now(), earlier
+    return now(), before()
 
 
 def _asked(asking: Asking) -> float:
