@@ -17,7 +17,7 @@ import pytest
 
 from readiness.model.verdict import ExitCode
 from tests.support import docker_engine
-from tests.support.monitored_service import MonitoredService
+from tests.support.monitored_service import GATED, MonitoredService
 
 pytestmark = [
     pytest.mark.contract,
@@ -30,15 +30,6 @@ pytestmark = [
 ROOT: Final = Path(__file__).parents[2]
 HERE: Final = ROOT / "docs/integrations"
 _PAGE: Final = (HERE / "kubernetes.md").read_text(encoding="utf-8")
-_TARGET: Final = """
-[target]
-name = "shop"
-release = "2.4.1"
-[gate]
-profile = ["monitoring.health-endpoints"]
-[services.api]
-url = "${API_URL}"
-"""
 
 
 def _commands() -> tuple[str, str]:
@@ -61,7 +52,7 @@ def folder(docker_host: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=300)
     shutil.copy(lock, folder)
     shutil.copytree(HERE, folder / "docs/integrations")
-    (folder / "readiness.toml").write_text(_TARGET)
+    (folder / "readiness.toml").write_text(GATED.format(url="${API_URL}"))
     with closing(docker.DockerClient(docker_host)) as engine:
         base = docker_engine.build_python(engine.api, apart / "layer.tar", wheels)
         done = _run(folder, docker_host, _commands()[0], "build", "--build-arg", f"BASE={base}")

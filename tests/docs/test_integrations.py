@@ -22,31 +22,22 @@ from aiosmtpd.handlers import Message
 
 from readiness import __version__
 from readiness.areas.manifests.config import Manifests
-from readiness.areas.manifests.probes import reading
 from readiness.areas.scaling.probes import sides
 from readiness.config.loading import load
+from readiness.lib.kubernetes.kubectl import DECLARED_KINDS
 from readiness.model.verdict import ExitCode
 from readiness.report import files, html
 from readiness.servers import programs
 from readiness.servers.processes import free_port
 from readiness.servers.programs import AbsentError
 from tests.support.manifest_checks import HAS_PARSER, Judged
-from tests.support.monitored_service import MonitoredService
+from tests.support.monitored_service import GATED, MonitoredService
 from tests.support.processes import needed, skip
 from tests.support.records import small_record
 from tests.support.small_servers import Reply, SmallServer
 
 ROOT: Final = Path(__file__).parents[2]
 HERE: Final = ROOT / "docs/integrations"
-TARGET: Final = """
-[target]
-name = "shop"
-release = "2.4.1"
-[gate]
-profile = ["monitoring.health-endpoints"]
-[services.api]
-url = "{url}"
-"""
 # As `pip` and `venv` would have done it, without the network.
 PYTHON: Final = """#!/bin/sh
 echo "$*" >> "$CALLS"
@@ -125,13 +116,13 @@ class Runner:
 @pytest.fixture
 def runner(tmp_path: Path) -> Iterator[Runner]:
     with MonitoredService() as service:
-        (tmp_path / "readiness.toml").write_text(TARGET.format(url=service.url))
+        (tmp_path / "readiness.toml").write_text(GATED.format(url=service.url))
         yield Runner(tmp_path)
 
 
 def down(runner: Runner) -> None:
     """Nothing listens where the file says: INCOMPLETE, which must not go on either."""
-    (runner.folder / "readiness.toml").write_text(TARGET.format(url="http://127.0.0.1:9"))
+    (runner.folder / "readiness.toml").write_text(GATED.format(url="http://127.0.0.1:9"))
 
 
 def scripts() -> Mapping[str, str]:
@@ -344,7 +335,7 @@ def test_the_role_may_read_what_is_read_and_no_more() -> None:
         for name in rule["resources"]
     }
     # `deployments.v1.apps` without its version; pods are read by the checks of configuration.
-    asked = {re.sub(r"\.v\d+\b", "", kind) for kind in (*reading._KINDS, *sides._NEEDED)}
+    asked = {re.sub(r"\.v\d+\b", "", kind) for kind in (*DECLARED_KINDS, *sides._NEEDED)}
     assert allowed == asked | {"pods"}
     assert all(rule["verbs"] == ["get", "list"] for rule in role["rules"])
 

@@ -12,22 +12,13 @@ from typing import Final
 import pytest
 
 from readiness.model.verdict import ExitCode
-from tests.support.monitored_service import MonitoredService
+from tests.support.monitored_service import GATED, MonitoredService
 from tests.support.namespaces import NETWORK, namespaces
 
 pytestmark = pytest.mark.contract
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "docs/how-to/scale-out.md").read_text(encoding="utf-8")
-_TARGET: Final = """
-[target]
-name = "shop"
-release = "2.4.1"
-[gate]
-profile = ["monitoring.health-endpoints"]
-[services.api]
-url = "{url}"
-"""
 # What sshd does with the command of a client: one string, for a shell.
 _SSH: Final = '#!/bin/sh\nhost=$1; shift\nexec ip netns exec "$host" sh -c "$*"\n'
 
@@ -47,7 +38,7 @@ def test_workers_on_other_machines_judge_the_target(tmp_path: Path) -> None:
     _program(tmp_path / ".venv/bin/python", f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
     only = "--readiness-select=monitoring.health-endpoints"
     with namespaces("gate-2", "gate-3") as here, MonitoredService(host=here) as service:
-        (tmp_path / "readiness.toml").write_text(_TARGET.format(url=service.url))
+        (tmp_path / "readiness.toml").write_text(GATED.format(url=service.url))
         done = subprocess.run(
             ["sh", "-c", f"{command.strip()} {only}"],
             cwd=tmp_path, env=os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"},

@@ -12,6 +12,16 @@ from readiness.areas.monitoring.config import Drill, Service, Truth
 from readiness.model.evidence import Evidence
 from tests.support.small_servers import Reply, Route, SmallServer
 
+GATED = """
+[target]
+name = "shop"
+release = "2.4.1"
+[gate]
+profile = ["monitoring.health-endpoints"]
+[services.api]
+url = "{url}"
+"""
+"""A configuration whose gate judges the service at `url` by one check."""
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 
 

@@ -10,6 +10,7 @@ from readiness.config.base.area import Area, Look
 from readiness.config.base.discovery import Discover
 from readiness.config.base.mistakes import Mistake
 from readiness.lib.kubernetes.kubectl import Cluster, private
+from readiness.model.figures import counted
 
 __all__ = ["AREA"]
 
@@ -72,7 +73,7 @@ def _cluster(cluster: Cluster) -> str:
     with private() as folder:
         side = side_of_cluster(cluster, folder)
     side.sure()
-    return f"namespace {cluster.namespace}, {len(side.workloads)} workloads"
+    return f"namespace {cluster.namespace}, {counted(len(side.workloads), 'workload')}"
 
 
 def _discovers() -> Iterator[Discover]:

@@ -9,6 +9,7 @@ from readiness.lib.compose_file import NAMES
 from readiness.lib.kubernetes.discovery import CLUSTER_WIDE, EVERYTHING, ORIGIN, cluster
 from readiness.lib.kubernetes.files import manifests_below
 from readiness.model.errors import CouldNotMeasure, NotPermitted
+from readiness.model.figures import counted
 
 _TABLE: Final = ("manifests",)
 _ROLE: Final = "readiness-role.yaml"
@@ -39,7 +40,7 @@ def live(sources: Sources) -> Iterator[Finding]:
     if found.objects or found.broken:
         place = {"context": sources.context, "namespace": sources.namespace}
         number = len(found.objects) + len(found.broken)
-        yield Line(_TABLE, "cluster", place, f"{ORIGIN}: {number} objects")
+        yield Line(_TABLE, "cluster", place, f"{ORIGIN}: {counted(number, 'object')}")
     elif not found.unseen:
         todo = f"correct it: kubectl --context {sources.context} get namespaces"
         yield Gap(f"an object in the namespace {sources.namespace}", todo)

@@ -10,6 +10,7 @@ from readiness.config.base.area import Area, Look
 from readiness.config.base.discovery import Discover
 from readiness.config.base.mistakes import Mistake, Path, known
 from readiness.lib.kubernetes.kubectl import Cluster, private
+from readiness.model.figures import counted
 
 __all__ = ["AREA"]
 
@@ -87,9 +88,9 @@ def _cluster(cluster: Cluster) -> str:
 
     with private() as folder:
         found = cluster_objects(cluster, folder)
-    for error in found.unseen.values():
-        raise error
-    return f"namespace {cluster.namespace}, {len(found.objects)} objects"
+    if found.unseen:
+        raise next(iter(found.unseen.values()))
+    return f"namespace {cluster.namespace}, {counted(len(found.objects), 'object')}"
 
 
 def _discovers() -> Iterator[Discover]:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from readiness.config.base import NAME_PATTERN
 from readiness.config.base.discovery import Sources
 from readiness.lib.kubernetes.inventory import EVERY, Inventory, read
-from readiness.lib.kubernetes.kubectl import Cluster, Kubectl, private
+from readiness.lib.kubernetes.kubectl import DECLARED_KINDS, Cluster, Kubectl, private
 from readiness.lib.kubernetes.objects import (
     BackendService,
     Container,
@@ -24,21 +24,7 @@ from readiness.model.errors import CouldNotMeasure
 
 ORIGIN: Final = "--context and --namespace"
 # All that the checks read, so that what is forbidden is known before the first run.
-_KINDS: Final = (
-    "deployments.v1.apps",
-    "statefulsets.v1.apps",
-    "daemonsets.v1.apps",
-    "cronjobs.v1.batch",
-    "jobs.v1.batch",
-    "services",
-    "ingresses.v1.networking.k8s.io",
-    "networkpolicies.v1.networking.k8s.io",
-    "horizontalpodautoscalers.v2.autoscaling",
-    "poddisruptionbudgets.v1.policy",
-    "configmaps",
-    "resourcequotas",
-    "limitranges",
-)
+_KINDS: Final = (*DECLARED_KINDS, "poddisruptionbudgets.v1.policy", "resourcequotas")
 _INSTALLED: Final = ("scaledobjects.keda.sh", "rollouts.argoproj.io")
 CLUSTER_WIDE: Final = ("nodes", "pods")
 EVERYTHING: Final = "cluster"

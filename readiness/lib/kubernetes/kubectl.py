@@ -40,6 +40,21 @@ _KEYS: Final = (
     "{{end}}{{end}}"
 )
 _KEY_WORDS: Final = 3
+# With the version where an older one shows less.
+DECLARED_KINDS: Final = (
+    "deployments.v1.apps",
+    "statefulsets.v1.apps",
+    "daemonsets.v1.apps",
+    "cronjobs.v1.batch",
+    "jobs.v1.batch",
+    "services",
+    "ingresses.v1.networking.k8s.io",
+    "networkpolicies.v1.networking.k8s.io",
+    "horizontalpodautoscalers.v2.autoscaling",
+    "configmaps",
+    "limitranges",
+)
+"""What teams declare in manifests, and judge there, as kubectl names it."""
 
 
 class Cluster(Model):

@@ -15,7 +15,7 @@ from readiness.lib.kubernetes.inventory import (
     object_of,
     refuse_kustomization,
 )
-from readiness.lib.kubernetes.kubectl import Cluster, Kubectl
+from readiness.lib.kubernetes.kubectl import DECLARED_KINDS, Cluster, Kubectl
 from readiness.lib.kubernetes.parts import Object
 from readiness.model.errors import CouldNotMeasure, NoData
 
@@ -23,20 +23,6 @@ _HOUR_S: Final = 3600
 _TABLE: Final = "[manifests.cluster]"
 _DECLARED: Final = "manifests"
 _LIVE: Final = "live"
-# With the version where an older one shows less.
-_KINDS: Final = (
-    "deployments.v1.apps",
-    "statefulsets.v1.apps",
-    "daemonsets.v1.apps",
-    "cronjobs.v1.batch",
-    "jobs.v1.batch",
-    "services",
-    "ingresses.v1.networking.k8s.io",
-    "networkpolicies.v1.networking.k8s.io",
-    "horizontalpodautoscalers.v2.autoscaling",
-    "configmaps",
-    "limitranges",
-)
 
 
 def sides_of_files(manifests: Manifests, agreed: Sequence[Agreed] = ()) -> list[Side]:
@@ -90,7 +76,7 @@ def side_of_cluster(cluster: Cluster, folder: Path, agreed: Sequence[Agreed] = (
     """
     kubectl = Kubectl(cluster, folder, _TABLE)
     kubectl.copy_config()
-    found, unseen = kubectl.get_each(_KINDS)
+    found, unseen = kubectl.get_each(DECLARED_KINDS)
     lost = list(unseen.values())
     if not found and lost:
         raise lost[0]
