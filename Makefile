@@ -24,7 +24,7 @@ help:
 	@echo "make prove   apply every fault and see that exactly its checks fail"
 	@echo "make prove-quick  one fault per judgement: half an hour"
 	@echo "make prove-sample one fault per check: a quarter of an hour"
-	@echo "make lint    ruff and mypy"
+	@echo "make lint    ruff, mypy, and whether the generated files are new"
 	@echo "make bench   benchmarks, as ratios"
 	@echo "make lock    renew the lock files"
 	@echo "make docs    renew the generated files"
@@ -71,6 +71,7 @@ lint: $(VENV)/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m readiness.cli.docs --check
 
 prove: $(VENV)/ready
 	$(BIN)/readiness prove -n $(LANES) --html reports/prove.html

@@ -1,10 +1,12 @@
-"""`python -m readiness.cli.docs`: renews the generated files of a checkout.
+"""`python -m readiness.cli.docs [--check]`: renews the generated files of a checkout.
 
 `suites/catalogue.json`, `suites/ids.txt`, the JSON schemas of file and record, and the pages of all
-checks and keys.
+checks and keys. With `--check`, it only names those that are not what the code says.
 """
 
 import json
+import sys
+from pathlib import Path
 from typing import Any, Final
 
 from readiness.cli.explain import markdown
@@ -57,18 +59,31 @@ def _plain(known: dict[str, Any]) -> None:
             told["description"] = " ".join(first.split())
 
 
-def main() -> None:
-    """Write all of them."""
+def generated() -> dict[Path, str]:
+    """Every generated file and its text."""
     declared = list(catalogue.modules())
-    listing = catalogue_file.render(declared, catalogue.fault_notes())
-    files.write(bundle.suites() / catalogue_file.NAME, [listing])
     ids = sorted(one.spec.id for one in declared)
-    files.write(bundle.suites() / bundle.IDS, ["".join(f"{name}\n" for name in ids)])
-    files.write(schema.FILE, [schema.render()])
     docs = bundle.root() / "docs"
-    files.write(docs / "checks.md", [markdown(catalogue.entries())])
-    files.write(docs / "configuration.md", [template.reference()])
-    files.write(docs / NAME, [render()])
+    return {
+        bundle.suites() / catalogue_file.NAME: catalogue_file.render(
+            declared, catalogue.fault_notes()
+        ),
+        bundle.suites() / bundle.IDS: "".join(f"{name}\n" for name in ids),
+        schema.FILE: schema.render(),
+        docs / "checks.md": markdown(catalogue.entries()),
+        docs / "configuration.md": template.reference(),
+        docs / NAME: render(),
+    }
+
+
+def main() -> None:
+    """Write all of them, or end with exit code 1 and the names of those that are old."""
+    texts = generated()
+    if sys.argv[1:] == ["--check"]:
+        old = [path.name for path, text in texts.items() if path.read_text() != text]
+        sys.exit(f"old: {', '.join(old)}. make docs" if old else 0)
+    for path, text in texts.items():
+        files.write(path, [text])
 
 
 if __name__ == "__main__":
