@@ -1,7 +1,9 @@
 """The subjects of a check, and what to add to readiness.toml so that it has one."""
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache
+from typing import Final
 
 from pydantic import BaseModel
 
@@ -11,6 +13,12 @@ from readiness.config.base.area import Absence, Find, Subject
 from readiness.config.base.tables import Config
 from readiness.config.places import STEPS, Shape, label, tables_in
 from readiness.model.errors import UsageError
+from readiness.model.secrets import redact
+
+# Not in `$NAME`, `${NAME}`, SCHEMA.TABLE or URL-OF-EACH-PEER.
+_WORD: Final = re.compile(r"(?<![\w${.-])[A-Z][A-Z_]+(?![\w-])")
+_PLAIN: Final = re.compile(r"[\w./:@%+,=~-]+")
+"""What needs no quotes in a shell, in YAML or in SQL: other values are not filled in."""
 
 
 @cache
@@ -107,6 +115,28 @@ def lacks(subject: object, need: str) -> bool:
         if not found:
             return True
     return False
+
+
+def filled(fix: str, subject: Subject | None, config: Config) -> str:
+    """A fix with what the file says of a subject, and of the target, instead of words in capitals.
+
+    What the file does not say, or what a shell would have to quote, stays a word.
+    """
+    tables = [getattr(config, key) for key in type(config).model_fields]
+    words = {
+        word: value
+        for known in (*tables, subject)
+        for word, value in getattr(known, "fix_words", _none)(config).items()
+        if _PLAIN.fullmatch(value) and redact(value) == value
+    }
+    if isinstance(subject, Model) and subject.place.endswith(f".{subject.name}"):
+        table = subject.place.removesuffix(subject.name)
+        fix = re.sub(rf"\[{re.escape(table)}NAME\b", f"[{subject.place}", fix)
+    return _WORD.sub(lambda found: words.get(found[0], found[0]), fix)
+
+
+def _none(_: Config) -> Mapping[str, str]:
+    return {}
 
 
 def _kind(kind: str) -> tuple[str, Find]:

@@ -1,7 +1,7 @@
 """A check: one requirement, declared on the pytest function that judges it."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Final, ParamSpec, Self, TypeVar
@@ -11,6 +11,10 @@ _R = TypeVar("_R")
 
 ATTRIBUTE: Final = "__readiness_check__"
 _ID: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\.[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_LABEL: Final = re.compile(r"([a-z][a-z0-9-]*(?:, [a-z][a-z0-9-]*)*):(?: |$)")
+
+GOES_ON: Final = re.compile(r"(?:,|\b(?:a|an|as|in|is|its|so|that|the))$")
+"""The end of a row of prose whose sentence goes on in the next row."""
 
 
 class Severity(StrEnum):
@@ -83,6 +87,35 @@ class CheckSpec:
         """The suite the check belongs to."""
         return self.id.partition(".")[0]
 
+    def fix_of(self, missed: Collection[str]) -> str:
+        """The part of its fix that is about what was missed.
+
+        A fix may have parts: rows that begin with keys of judgements, as `trusted, names: `, and
+        what is below each of them. Shown are those of the keys that were missed, and what is before
+        the first part; all of it where none is about what was missed.
+        """
+        parts = self.fix_parts()
+        if not any(keys.intersection(missed) for keys, _ in parts):
+            return self.fix
+        told = (text for keys, text in parts if not keys or keys.intersection(missed))
+        return "\n\n".join(told)
+
+    def fix_parts(self) -> list[tuple[frozenset[str], str]]:
+        """Its fix in parts: the judgements that each is about, none for what is before them.
+
+        A fix that does not name each judgement has one part.
+        """
+        rows = self.fix.splitlines()
+        if not _names_all(rows, self.judgements):
+            return [(frozenset(), self.fix)]
+        parts: list[tuple[frozenset[str], list[str]]] = [(frozenset(), [])]
+        for row in rows:
+            if keys := _label(row, self.judgements):
+                parts.append((keys, []))
+            parts[-1][1].append(row)
+        texts = ((keys, "\n".join(rows).strip("\n")) for keys, rows in parts)
+        return [(keys, text) for keys, text in texts if text]
+
     def to_dict(self) -> dict[str, object]:
         """Convert to JSON types."""
         return asdict(self)
@@ -96,6 +129,46 @@ class CheckSpec:
         for name in ("needs", "judgements", "explains"):
             known[name] = tuple(known[name])  # type: ignore[arg-type]
         return cls(**known)  # type: ignore[arg-type]
+
+
+def _label(row: str, judgements: Collection[str]) -> frozenset[str]:
+    """The judgements that a row of a fix begins with; empty if it begins with anything else."""
+    label = _LABEL.match(row)
+    keys = frozenset(label[1].split(", ")) if label else frozenset()
+    return keys if keys <= set(judgements) else frozenset()
+
+
+def _names_all(rows: Iterable[str], judgements: Collection[str]) -> bool:
+    """Whether rows begin with each judgement, so that they are parts and not keys of a file."""
+    named: set[str] = set().union(*(_label(row, judgements) for row in rows))
+    return bool(judgements) and named == set(judgements)
+
+
+def _laid_out(fix: str, judgements: Collection[str]) -> str:
+    """A fix in parts, without the indentation of its module: prose, and commands four spaces deep.
+
+    In the module, what is deeper than the prose is a command, unless the sentence before it goes
+    on. A fix without parts is returned as it is.
+    """
+    first, *others = fix.splitlines()
+    base = min((_indent(row) for row in others if row.strip()), default=0)
+    rows = [first, *(row[base:] for row in others)]
+    if not _names_all(rows, judgements):
+        return fix
+    told = rows[:1]
+    for row in rows[1:]:
+        goes_on = GOES_ON.search(told[-1]) or row.lstrip().startswith("(")
+        if _label(row, judgements):
+            told += ["", row]
+        elif not _indent(row) or (goes_on and not _indent(told[-1])):
+            told.append(row.strip())
+        else:
+            told.append(row if base == 0 else f"    {row.removeprefix('  ')}")
+    return "\n".join(told)
+
+
+def _indent(row: str) -> int:
+    return len(row) - len(row.lstrip())
 
 
 def check(
@@ -143,7 +216,7 @@ def check(
         severity=Severity(severity),
         effect=Effect(effect),
         why=" ".join(why.split()),
-        fix=fix.strip(),
+        fix=_laid_out(fix.strip(), judgements),
         each=each,
         needs=(needs,) if isinstance(needs, str) else needs,
         failure_title=failure_title,

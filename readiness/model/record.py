@@ -18,9 +18,7 @@ from readiness.model.evidence import Outcome, encode_measurement
 from readiness.model.measurement import Measurement
 
 FORMAT: Final = "readiness/1"
-_OF_THE_SPEC: Final = (
-    *("id", "suite", "title", "severity", "effect", "why", "fix", "failure_title"),
-)
+_OF_THE_SPEC: Final = ("id", "suite", "title", "severity", "effect", "why", "failure_title")
 _LARGEST_FILE: Final = 256 * 1024 * 1024
 
 
@@ -81,7 +79,8 @@ class CheckResult(_Frozen):
     def of(cls, spec: CheckSpec, subject: str, **known: Any) -> Self:
         """The result of a check on a subject; `known` holds fields that are not in the spec."""
         told = {name: getattr(spec, name) for name in _OF_THE_SPEC}
-        return cls(subject=subject, **told, **known)
+        result = cls(subject=subject, **told, **known)
+        return result.model_copy(update={"fix": spec.fix_of(result.missed)})
 
     @property
     def decides(self) -> bool:
@@ -97,8 +96,12 @@ class CheckResult(_Frozen):
     @property
     def headline(self) -> str:
         """The title, or the failure title if it failed."""
-        missed = self.outcome in {Outcome.FAIL, Outcome.WARN, Outcome.WAIVED}
-        return self.failure_title if missed and self.failure_title else self.title
+        return self.failure_title if self.has_missed and self.failure_title else self.title
+
+    @property
+    def has_missed(self) -> bool:
+        """Whether a limit was missed, so that there is something to fix."""
+        return self.outcome in {Outcome.FAIL, Outcome.WARN, Outcome.WAIVED}
 
     @property
     def missed(self) -> tuple[str, ...]:

@@ -38,6 +38,7 @@ from readiness.report.view import (
     Checklist,
     DriftLine,
     Figure,
+    Fix,
     Group,
     Reason,
     Row,
@@ -303,7 +304,7 @@ class _Rows:
             effect=first.effect.value,
             decides=first.severity.decides,
             why=rich(first.why),
-            fix=rich(first.fix),
+            fixes=_fixes(checks),
             rows=tuple(map(self.row, checks)),
         )
 
@@ -402,6 +403,16 @@ def _since(record: RunRecord, anchors: Mapping[tuple[str, str], str]) -> Since |
             groups.append(ChangeGroup(heading, lines, folded))
     since = f"run {line(changes.since_run, 100)} of {figures.when(changes.since)}"
     return Since(f"{since}, which was {changes.since_verdict}", tuple(groups))
+
+
+def _fixes(checks: Iterable[CheckResult]) -> tuple[Fix, ...]:
+    """How to fix the failures of a check, once where it is the same for all subjects."""
+    found: dict[str, list[str]] = {}
+    for check in checks:
+        if check.has_missed and check.fix:
+            found.setdefault(check.fix, []).append(line(check.subject, 200))
+    names = [", ".join(subjects) if len(found) > 1 else "" for subjects in found.values()]
+    return tuple(Fix(name, rich(text)) for name, text in zip(names, found, strict=True))
 
 
 def _change(change: Change, anchors: Mapping[tuple[str, str], str]) -> ChangeLine:

@@ -29,11 +29,11 @@ def causes(record: RunRecord, *, width: int, color: bool) -> str:
 def one(checks: Sequence[CheckResult], *, width: int, color: bool) -> str:
     """Everything that the record has of these checks."""
     width, paint = max(width, NARROWEST), painter(color)
-    last = {check.id: check for check in checks}
+    last = {(check.id, check.fix): check for check in checks}
     return _text(
         row
         for check in checks
-        for row in _one(check, width, paint, with_fix=check is last[check.id])
+        for row in _one(check, width, paint, with_fix=check is last[check.id, check.fix])
     )
 
 
@@ -57,10 +57,10 @@ def _details(record: RunRecord, width: int, paint: Paint) -> Iterator[str]:
         mine = [check for check in record.checks if check.outcome is outcome]
         if mine:
             yield from ("", paint(f"{HEADINGS[outcome]} ({len(mine):,})", "bold"))
-        fixed: set[str] = set()
+        fixed: set[tuple[str, str]] = set()
         for check in mine:
-            yield from _finding(check, width, paint, with_fix=check.id not in fixed)
-            fixed.add(check.id)
+            yield from _finding(check, width, paint, with_fix=(check.id, check.fix) not in fixed)
+            fixed.add((check.id, check.fix))
 
 
 def _finding(check: CheckResult, width: int, paint: Paint, *, with_fix: bool) -> Iterator[str]:

@@ -13,7 +13,7 @@ from readiness.report.groups import Member
 from readiness.report.overview import Overview
 from readiness.report.richtext import RichText, Span
 from readiness.report.trends import PastRun, trends
-from readiness.report.view import HEADINGS, ORDER, SHAPES, Figure, Group, Row, View
+from readiness.report.view import HEADINGS, ORDER, SHAPES, Figure, Fix, Group, Row, View
 
 # GitHub rejects a summary above 1 MiB; earlier steps may have written to it.
 LARGEST: Final = 900_000
@@ -216,13 +216,17 @@ def _findings(heading: str, groups: tuple[Group, ...]) -> Iterator[str]:
         yield _finding(group)
 
 
+def _fix(fix: Fix) -> str:
+    names = f" ({escape(fix.names)})" if fix.names else ""
+    return f"\nHow to fix it{names}: {_rich(fix.text)}\n"
+
+
 def _finding(group: Group) -> str:
     weight = group.severity if group.decides else f"{group.severity}, does not decide"
     head = f"{SHAPES[group.outcome]} <b>{escape_html(group.title)}</b>"
     name = f"<code>{escape_html(group.id)}</code>"
     rows = "".join(map(_row, group.rows))
-    failed = group.was_measured and group.outcome is not Outcome.PASS
-    fix = f"\nHow to fix it: {_rich(group.fix)}\n" if group.fix and failed else ""
+    fix = "".join(map(_fix, group.fixes))
     why = f"\nWhy it matters: {_rich(group.why)}\n" if group.why else ""
     summary = f"{head} · {name} · {escape_html(weight)} · {escape_html(group.tally)}"
     return f"\n<details>\n<summary>{summary}</summary>\n\n{rows}{why}{fix}\n</details>\n"

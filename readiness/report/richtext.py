@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from readiness.model.check import GOES_ON
 from readiness.model.clean import clean
 
 _LONGEST: Final = 4000
@@ -20,8 +21,6 @@ _RUNS: Final = re.compile(rf"(?:{_PROGRAMS}) \S", re.IGNORECASE)
 _AFTER_COLON: Final = re.compile(rf": ((?:{_PROGRAMS}) \S.*)$")
 # A row such as "Half done: undo what it left".
 _LABEL: Final = re.compile(r"[A-Z][\w ,'/-]{0,40}: +\S")
-# The end of a row of prose whose sentence goes on in the next row.
-_GOES_ON: Final = re.compile(r"(?:,|\b(?:a|an|as|in|is|its|so|that|the))$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +126,7 @@ def _dedented(text: str) -> str:
         return text
     rows = [first]
     for row in (row[shared:] for row in others):
-        goes_on = _GOES_ON.search(rows[-1]) or row.lstrip().startswith("(")
+        goes_on = GOES_ON.search(rows[-1]) or row.lstrip().startswith("(")
         is_prose = not row.startswith(" ") or (goes_on and not rows[-1].startswith(" "))
         if _LABEL.match(row):
             rows.append("")

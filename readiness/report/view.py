@@ -146,8 +146,20 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Fix:
+    """How to fix a failure; `names` are the subjects that it is for, empty for all of the check."""
+
+    names: str
+    text: RichText
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
-    """One check on all its subjects."""
+    """One check on all its subjects.
+
+    Attributes:
+        fixes: how to fix its failures; empty where none failed.
+    """
 
     id: str
     anchor: str
@@ -158,7 +170,7 @@ class Group:
     effect: str
     decides: bool
     why: RichText
-    fix: RichText
+    fixes: tuple[Fix, ...]
     rows: tuple[Row, ...]
 
     @property
@@ -171,11 +183,6 @@ class Group:
     def outcome(self) -> Outcome:
         """The worst of its rows."""
         return min((row.outcome for row in self.rows), key=ORDER.index)
-
-    @property
-    def was_measured(self) -> bool:
-        """Whether to show `fix`: it fixes a failure, not a check without an answer."""
-        return self.outcome not in {Outcome.ERROR, Outcome.NOT_RUN}
 
     @property
     def common_figure(self) -> Figure | None:

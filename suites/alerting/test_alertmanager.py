@@ -29,14 +29,15 @@ _QUEUE_MAX: Final = 0.1
     why="""A configuration with a mistake is refused at reload with one line in a log, and the old
     one keeps running. A receiver without an integration accepts every page and sends nothing, and
     an inhibition rule with an empty `equal` mutes every warning everywhere.""",
-    fix="""Outdated, or different at the peers: copy the same file to all of them and reload each
+    fix="""reload, same-config: copy the same file to all peers, and reload each:
     amtool check-config /etc/alertmanager/alertmanager.yml
     curl -X POST ALERTMANAGER/-/reload
     curl -s ALERTMANAGER/metrics | grep alertmanager_config
-Receiver without an integration: add one (`slack_configs`, ...), or name the receiver in
-    `unreached` of [alerting] if it must not notify anyone; see where alerts go with
+receivers: add an integration (`slack_configs`, ...), or name the receiver in `unreached` of
+[alerting] if it must not notify anyone; see where alerts go with
     amtool config routes show --alertmanager.url=ALERTMANAGER
-Inhibition rule too broad: name the labels that both alerts share, and exclude the dead man's alert
+inhibition, inhibition-sides: the rule is too broad: name the labels that both alerts share, and
+exclude the dead man's alert
     inhibit_rules:
     - source_matchers: [severity="critical"]
       target_matchers: [severity="warning"]
@@ -157,12 +158,13 @@ def _too_broad(
     curl -s ALERTMANAGER/api/v2/status | jq .cluster
     curl -s PROMETHEUS/api/v1/alerts | jq '.data.alerts[] | select(.state=="firing").labels'
     curl -s ALERTMANAGER/api/v2/alerts | jq '.[].labels'
-Peer down or outside the cluster: start it, and let all peers name each other (port 9094, TCP and
-UDP): alertmanager --cluster.listen-address=0.0.0.0:9094 --cluster.peer=OTHER:9094
-Not listed: `alerting: alertmanagers:` in prometheus.yml must list every peer, not a load balancer;
+answers, ready, cluster: start the peer, and let all peers name each other (port 9094, TCP and UDP):
+    alertmanager --cluster.listen-address=0.0.0.0:9094 --cluster.peer=OTHER:9094
+listed: `alerting: alertmanagers:` in prometheus.yml must list every peer, not a load balancer;
 an address that differs from here is mapped in `seen_as` of [alertmanager].
-Alerts missing: `alert_relabel_configs` in prometheus.yml.
-Alerts refused or queued: journalctl -u prometheus --since -10m | grep -i alertmanager
+handed-over: an alert is missing there: see `alert_relabel_configs` in prometheus.yml.
+losses: alerts are refused or queued:
+    journalctl -u prometheus --since -10m | grep -i alertmanager
     curl -s PROMETHEUS/metrics | grep -E 'notifications_(errors|dropped|queue)'""",
     severity="blocker",
     each="alertmanager",

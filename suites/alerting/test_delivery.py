@@ -44,28 +44,28 @@ def _probe(target: Config) -> SyntheticProbe:
     is paged: the mail server drops the mail, Slack answers 200 with `invalid_token`. A page that
     says `<no value>`, comes five times or never resolves costs the night's first half hour.""",
     fix="""Send one, and look at what Alertmanager and its log say:
-    amtool alert add readiness_probe=by-hand severity=critical --alertmanager.url=URL
+    amtool alert add readiness_probe=by-hand severity=critical --alertmanager.url=ALERTMANAGER
     journalctl -u alertmanager -f | grep -i notify
-Not arrived or late: the first route must send synthetic alerts to test channels of the same kinds
+arrived, in-time: the first route must send synthetic alerts to test channels of the same kinds
     - matchers: ['readiness_probe!=""']
       receiver: readiness-probe
       group_by: ['...']
       group_wait: 0s
       group_interval: 20s
-Incomplete: the template of the integration needs
+content, template: the template of the integration needs
     {{ .CommonLabels.alertname }} {{ .CommonLabels.severity }}
     {{ range .Alerts }}{{ .Annotations.summary }}{{ end }}
     amtool template render --template.glob='templates/*.tmpl' --template.text='...'
-Duplicates: the same integration twice, routes that `continue`, peers that do not know each other
+once: the same integration twice, routes that `continue`, peers that do not know each other
 (a group_interval shorter than --cluster.peer-timeout times the number of the other peers)
     amtool config routes test --config.file=alertmanager.yml readiness_probe=x
-    curl -s URL/api/v2/status | jq .cluster
-Real receivers not proven: synthetic alerts have a receiver of their own. Let one page be sent:
+    curl -s ALERTMANAGER/api/v2/status | jq .cluster
+paged: synthetic alerts have a receiver of their own; let one page be sent to the real one:
     test_page = true      # in [alerting.channels.NAME]; people are notified that it is a test
-Page not arrived: the real receiver's address, key or channel differs from that of synthetic alerts
-    curl -s URL/metrics | grep alertmanager_notifications_failed_total
-Not resolved: send_resolved: true in the integration (Slack and email default to false),
-or `resolves = false` in [alerting.channels.NAME].""",
+Not arrived: the real receiver's address, key or channel differs from that of synthetic alerts
+    curl -s ALERTMANAGER/metrics | grep alertmanager_notifications_failed_total
+resolved, resolved-in-time, nothing-left: send_resolved: true in the integration (the default of
+Slack and email is false), or `resolves = false` in [alerting.channels.NAME].""",
     severity="blocker",
     effect="write",
     each="channel",
@@ -226,10 +226,11 @@ def _judge_end(
     peer honors it, and the other one keeps calling; one that does not end hides the next
     incident.""",
     fix="""Try it by hand:
-    amtool silence add readiness_probe=by-hand --duration=5m --comment=test --alertmanager.url=URL
-    amtool silence query --alertmanager.url=URL-OF-EACH-PEER
+    amtool silence add readiness_probe=by-hand -d 5m -c test --alertmanager.url=ALERTMANAGER
+    amtool silence query --alertmanager.url=EACH-PEER
 Refused: the proxy in front of Alertmanager is read-only; use a role that may write.
-Not at every peer: curl -s URL/api/v2/status | jq .cluster, and port 9094 by TCP *and* UDP.""",
+Not at every peer (port 9094 must be open for TCP and UDP):
+    curl -s ALERTMANAGER/api/v2/status | jq .cluster""",
     severity="major",
     effect="write",
     each="synthetic_probe",
@@ -379,7 +380,7 @@ def _hops(seen: Walk) -> tuple[Moment, ...]:
     psql -c 'select pg_sleep(60)' DATABASE
     curl -s EXPORTER/metrics | grep max_tx_duration
     curl -s PROMETHEUS/api/v1/alerts | jq '.data.alerts[].labels'
-    amtool alert query --alertmanager.url=URL
+    amtool alert query --alertmanager.url=ALERTMANAGER
 The alert, its severity and its channel are configured in [databases.NAME.slow_alert].""",
     severity="major",
     effect="disrupt",

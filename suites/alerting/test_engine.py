@@ -24,15 +24,18 @@ from readiness.model.errors import CouldNotMeasure, NoData
     counter that stands still or an empty second tier then stay unnoticed until the night they are
     needed: a unit test sends to a mock, and only the channel shows what arrives.""",
     fix="""Raise an alert by hand with `trigger` of [alerting.engine], and read the engine's log.
-Not arrived: an expired webhook, a revoked token, a channel that was renamed.
-Not in the history: curl -s HISTORY | grep ID
+arrived, in-time: an expired webhook, a revoked token, a channel that was renamed.
+recorded, end-recorded: look at the history:
+    curl -s HISTORY | grep ID
     The entry must be written when the alert is raised, and once more when it ends. If it marks the
     end otherwise, set `end_field` or `resolved_text` in [alerting.engine.history].
-Not counted: curl -s STATISTICS
+counted: look at the statistics:
+    curl -s STATISTICS
     `field` in [alerting.engine.statistics] must be the number of all alerts so far, not of the open
     ones, and not cached.
-Escalation: the timer begins when the alert is raised, survives a restart of the engine, and is
-    stopped by an acknowledgement; the time is `after_s` in [alerting.engine.escalation].""",
+escalated, escalated-early, escalated-late, acknowledged: the timer begins when the alert is
+    raised, survives a restart of the engine, and is stopped by an acknowledgement; the time is
+    `after_s` in [alerting.engine.escalation].""",
     severity="blocker",
     effect="write",
     each="alert_engine",

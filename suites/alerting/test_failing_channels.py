@@ -40,7 +40,7 @@ _SETUP: Final = """A receiver for drills, whose webhook ends at the machine that
     accepted the message loses the page for good, and one that serves two channels in turn takes
     the second one down with the first.""",
     fix="""Answered 503: a gateway must pass the error on; send through it while its provider is
-    down, and expect 5xx; without a gateway, look for `notify retry` in Alertmanager's log
+down, and expect 5xx; without a gateway, look for `notify retry` in Alertmanager's log
     curl -si -XPOST GATEWAY -d '{"version":"4","status":"firing","alerts":[]}' | head -1
 Answered 429: Alertmanager retries only at the group's next turn (default 5 min)
     route: {group_interval: 20s, ...}      # or let the gateway answer 503 instead

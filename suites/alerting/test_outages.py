@@ -213,7 +213,7 @@ def test_false_all_clear(
 Compare what the peers have: files of secrets, environment, and the way out of their network.
 Alerts must be handed to every peer: list all of them in `alerting:` of prometheus.yml.
 First peer does not come back: run `start_peer` of [alertmanager] by hand, and check
-    curl -s URL/api/v2/status | jq .cluster""",
+    curl -s ALERTMANAGER/api/v2/status | jq .cluster""",
     severity="major",
     effect="disrupt",
     each="alertmanager",

@@ -29,12 +29,13 @@ _RULES: Final = "GET /api/v1/rules"
     of a specification in milliseconds is loaded, healthy and never fires either, which shows only
     in the incident that it was written for.""",
     fix="""Look at what is loaded under the name of the alert:
-    curl -s PROMETHEUS/api/v1/rules | jq '.data.groups[].rules[] | select(.name == "NAME")'
-Missing: add it to a file named in `rule_files`, then
+    curl -s PROMETHEUS/api/v1/rules | jq '.data.groups[].rules[] | select(.name == "ALERT")'
+loaded: add it to a file named in `rule_files`, then
     promtool check rules FILE && curl -X POST PROMETHEUS/-/reload
-Another severity, `for` or bound: correct the rule, or the figure in [alerting.rules.NAME];
-    `metric_unit` names the unit in which the rule compares, where it differs from `unit`.
-Fires otherwise: the check makes up series just below and just above the bound; do it by hand with
+severity, for, bound: correct the rule, or the figure in [alerting.rules.NAME];
+`metric_unit` names the unit in which the rule compares, where it differs from `unit`.
+fires, quiet, resolves, quiet-at-bound: the check makes up series just below and just above the
+bound; do it by hand with
     promtool test rules test.yml      (prometheus.io/docs, "Unit testing for rules")
     Never fires: `and`, `on (...)` and `unless` whose labels the left side does not have.
     Fires below: `> bool 3` fires at every value; so does a rule without a comparison.
@@ -208,7 +209,7 @@ def _judge_trial(wanted: RequiredRule, watcher: Prometheus, evidence: Evidence) 
       labels: {severity: critical}
       annotations: {summary: '{{ $labels.job }} is down', runbook_url: 'https://RUNBOOK'}
     - alert: JobGone
-      expr: absent(up{job="NAME"}) or absent(up{job="OTHER"})
+      expr: absent(up{job="JOB"}) or absent(up{job="OTHER"})
       for: 5m
       labels: {severity: critical}
       annotations: {summary: '{{ $labels.job }} is gone', runbook_url: 'https://RUNBOOK'}

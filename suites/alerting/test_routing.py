@@ -39,13 +39,12 @@ _SHADOW: Final = "a private Alertmanager with the running configuration"
     alone; only all loaded rules firing at once show which channels are notified.""",
     fix="""Follow the alert that the message names through the running configuration:
     amtool config routes test --alertmanager.url=ALERTMANAGER alertname=NAME severity=SEVERITY
-Wrong channel: fix the matcher or the receiver on the way; what must be reached is `channels` in
-    [alerting.severities.NAME].
-Inhibited by another alert: narrow `equal` or the matchers in `inhibit_rules`.
-Late: lower `group_wait` of its route. Not notified: a time interval, or an empty receiver.
-End not sent: `send_resolved: true` in that integration (Slack's and email's default is false), or
-    `resolves = false` in [alerting.channels.NAME].
-No private Alertmanager: apt-get install prometheus-alertmanager, or put `alertmanager` on PATH.""",
+channels: fix the matcher or the receiver on the way; what must be reached is `channels` in
+[alerting.severities.NAME].
+inhibited: narrow `equal` or the matchers in `inhibit_rules`.
+notified: late: lower `group_wait` of its route; never: a time interval, or an empty receiver.
+ends: `send_resolved: true` in that integration (Slack's and email's default is false), or
+`resolves = false` in [alerting.channels.NAME].""",
     severity="blocker",
     each="alert_severity",
     judgements=("channels", "ends", "notified", "inhibited"),
@@ -290,20 +289,20 @@ def _refuse_disagreement(replay: Replay) -> None:
     why="""`group_wait` is 30 s by default, a time interval meant for office mail mutes the pages
     every night, and last week's silence covers the rule that fires today. Alertmanager shows the
     alert as active all the same, and no one is paged.""",
-    fix="""Delayed: set `group_wait` on that route, and --cluster.peer-timeout of every peer
-    (`budget_s` in [alerting.severities.NAME] is the limit):
+    fix="""wait: set `group_wait` on that route, and --cluster.peer-timeout of every peer
+(`budget_s` in [alerting.severities.NAME] is the limit):
     group_wait: 5s
     alertmanager --cluster.peer-timeout=5s
-Joins a group too late: lower `group_interval` of that route, or let each rule have its own group
+joins: lower `group_interval` of that route, or let each rule have its own group
     group_by: [alertname]
     group_interval: 1m
-Muted: remove `mute_time_intervals` and `active_time_intervals` from that route:
+muted: remove `mute_time_intervals` and `active_time_intervals` from that route, or set
+`may_be_muted = true` in [alerting.severities.NAME]:
     amtool config show --alertmanager.url=ALERTMANAGER
-Silenced: end the silence, or narrow it to the one instance that is worked on:
+silenced: end the silence, or narrow it to the one instance that is worked on:
     amtool silence query --alertmanager.url=ALERTMANAGER
     amtool silence expire --alertmanager.url=ALERTMANAGER ID
-If that severity may be muted: `may_be_muted = true` in [alerting.severities.NAME].
-Repeated too late (`repeat_max_s` is the limit): repeat_interval a multiple of group_interval:
+repeat, repeat-multiple: `repeat_max_s` is the limit; repeat_interval a multiple of group_interval:
     group_interval: 5m
     repeat_interval: 1h""",
     severity="blocker",

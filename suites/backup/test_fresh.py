@@ -28,7 +28,7 @@ from readiness.model.measurement import now
     fix="""exists, age: look at the last run of the job, then make a backup now:
       systemctl list-timers --all | grep -i backup;  journalctl -u UNIT --since -3d;  df -h FOLDER
       python -m readiness.areas.backup.manifest --dsn-env VARIABLE --folder FOLDER
-      pgbackrest --stanza=NAME backup;  barman backup SERVER
+      pgbackrest --stanza=STANZA backup;  barman backup SERVER
     age of a standby's last commit: dump the primary, or see why the standby does not replay; one
     that nobody writes to looks the same without the right to see that it has all:
       psql -c 'select * from pg_stat_wal_receiver' -c 'select pg_is_wal_replay_paused()'
@@ -144,7 +144,7 @@ def _judge_sizes(backup: Backup, target: Config, evidence: Evidence) -> None:
         raise NoData(
             "no full backup found to compare sizes with",
             where=backup.path,
-            remedy="make one, such as: pgbackrest --stanza=NAME --type=full backup",
+            remedy="make one, such as: pgbackrest --stanza=STANZA --type=full backup",
         )
     newest, before = found[0], found[1:2]
     for previous in before:
@@ -266,7 +266,7 @@ def _judge_role(backup: Backup, role: str, target: Config, evidence: Evidence) -
     why="""A mistake is often found weeks after it was made. Where the older backups were removed to
     make room, the state before it cannot be restored.""",
     fix="""See which backups there are, and what removes them:
-      ls -l --time-style=full-iso FOLDER | head -3;  pgbackrest --stanza=NAME info
+      ls -l --time-style=full-iso FOLDER | head -3;  pgbackrest --stanza=STANZA info
       repo1-retention-full, repo1-retention-full-type=time;  barman: RECOVERY WINDOW OF 30 DAYS
     A system that is younger than its retention: waive this check until it is old enough.""",
     judgements=("oldest",),

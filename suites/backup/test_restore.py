@@ -40,7 +40,7 @@ RestoreOf = Callable[[Backup], AnyRestore]
     fix="""Do by hand what the check did, on a scratch server:
       pg_restore -f /dev/null FILE
       createdb scratch && pg_restore -d scratch FILE
-      pgbackrest --stanza=NAME --pg1-path=EMPTY_FOLDER --archive-mode=off restore
+      pgbackrest --stanza=STANZA --pg1-path=EMPTY_FOLDER --archive-mode=off restore
     readable: the file is damaged; use the backup before it, and look for the cause: df -h FOLDER
     restored: what the message names must be in the backup; a function or view that names a table
     without its schema does not restore: alter function NAME set search_path = SCHEMA.

@@ -144,7 +144,7 @@ def test_encrypted(backup: Backup, evidence: Evidence) -> None:
     unless the repository is read before. Several tools end with status 0 whatever they find, so
     what they print is read here.""",
     fix="""Read all of what the tool prints, find out what damaged the file, then make a new backup:
-      pgbackrest --stanza=NAME --output=text --verbose verify   (ends with status 0 in any case)
+      pgbackrest --stanza=STANZA --output=text --verbose verify   (ends with status 0 in any case)
       barman check SERVER;  barman verify-backup SERVER latest
       wal-g wal-verify integrity timeline;  pg_verifybackup FOLDER
       smartctl -H /dev/DISK

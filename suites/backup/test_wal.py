@@ -30,11 +30,11 @@ from readiness.lib.text import worst
     from pg_wal:
       psql -c 'select last_failed_wal, last_failed_time, failed_count from pg_stat_archiver'
       grep -i 'archive command failed' POSTGRES_LOG | tail
-      pgbackrest --stanza=NAME --log-level-console=detail archive-push PG_WAL/FILE
+      pgbackrest --stanza=STANZA --log-level-console=detail archive-push PG_WAL/FILE
     continuous: make a full backup at once, so that new changes can be recovered. Then look for the
     file on the server and on every standby, and for what removed it:
-      pgbackrest --stanza=NAME --type=full backup
-      ls PG_WAL/FILE;  pgbackrest --stanza=NAME repo-ls archive/NAME --recurse | grep FILE
+      pgbackrest --stanza=STANZA --type=full backup
+      ls PG_WAL/FILE;  pgbackrest --stanza=STANZA repo-ls archive/NAME --recurse | grep FILE
     Expire the backups whose WAL has the gap once the new one was restored.""",
     judgements=("archiver", "backlog", "continuous"),
 )
@@ -95,11 +95,11 @@ def _judge_archiver(backup: Backup, database: Database, evidence: Evidence) -> N
     repository stays empty. Only looking for one file in the repository shows that it arrives.""",
     fix="""See what the server calls, run it by hand, and see where the file goes:
       psql -c 'show archive_mode' -c 'show archive_command' -c 'show archive_library'
-      pgbackrest --stanza=NAME check;  barman check SERVER
+      pgbackrest --stanza=STANZA check;  barman check SERVER
       psql -c 'select * from pg_stat_archiver'
     Once it works, make a full backup at once: what was not archived cannot be recovered.
     "permission denied": grant execute on function pg_switch_wal() to ROLE, and likewise
-      pg_create_restore_point(text).""",
+    pg_create_restore_point(text).""",
     judgements=("arrival",),
 )
 def test_archive_end_to_end(backup: Backup, evidence: Evidence) -> None:
@@ -126,11 +126,11 @@ def test_archive_end_to_end(backup: Backup, evidence: Evidence) -> None:
     why="""After somebody dropped the wrong table, only the moment before it is of any use. A
     restore that ends too early or goes on too far looks exactly like one that worked.""",
     fix="""Do by hand what the check did, into an empty folder on another machine:
-      pgbackrest --stanza=NAME --pg1-path=FOLDER --type=name --target=POINT \\
+      pgbackrest --stanza=STANZA --pg1-path=DATA_FOLDER --type=name --target=POINT \\
         --target-action=promote --archive-mode=off restore
     "recovery ended before configured recovery target was reached": WAL is missing, see
-      backup.wal and backup.archive-end-to-end.
-    It ended elsewhere: grep recovery_target FOLDER/postgresql.auto.conf
+    backup.wal and backup.archive-end-to-end.
+    It ended elsewhere: grep recovery_target DATA_FOLDER/postgresql.auto.conf
     Too slow: pgbackrest --process-max=4, more frequent backups; or another `rto_s`.""",
     judgements=("restored", "row-before", "row-after", "restore-time"),
 )

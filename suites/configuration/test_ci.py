@@ -21,13 +21,14 @@ _SHOWN = 12
     required again, and a green badge is often another commit's. The release then goes out with
     tests that nobody ran.""",
     fix="""See the jobs of this very commit, and run what is missing or failed again:
-      gh api --paginate repos/OWNER/NAME/commits/COMMIT/check-runs \\
+      gh api --paginate repos/REPOSITORY/commits/COMMIT/check-runs \\
         -q '.check_runs[] | [.name, .conclusion]'
       glab api 'projects/ID/pipelines?sha=COMMIT'
-    Skipped: remove the `if:`, path filter or rule that keeps the job from running, or let what it
-    `needs` succeed. Not listed: the job was renamed, or the commit was never pushed to a branch
-    that runs CI; correct `required` in [configuration.ci]. Another commit: release the one that
-    was tested.""",
+    ran: it was skipped: remove the `if:`, path filter or rule that keeps it from running, or let
+    what it `needs` succeed.
+    succeeded, others: read its log, and run it again once it is corrected.
+    listed: the job was renamed, or the commit was never pushed to a branch that runs CI; correct
+    `required` in [configuration.ci]. Another commit: release the one that was tested.""",
 )
 def test_ci(ci: Ci, evidence: Evidence) -> None:
     """Only `success` passes: a skipped or neutral job has tested nothing."""

@@ -25,11 +25,11 @@ from readiness.model.errors import NoData
     why="""A variable that is missing stops the new release at its start, or worse: compose puts an
     empty text in its place and only warns, and a check against an empty secret lets everybody
     in.""",
-    fix="""Missing or empty: set it where the application gets its environment, and start it again:
+    fix="""set, not-empty: set it where the application gets its environment, and start it again:
       docker compose config;  kubectl set env deployment/NAME --list
-    Blank: set the variable in `.env`, or let compose refuse to start without it: ${NAME:?}.
-    Known to the deployment alone: `given` in [configuration.applications.NAME.declared].
-    Syntax: the message names the line; who reads the file is `env_format`.""",
+      Known to the deployment alone: `given` in [configuration.applications.NAME.declared].
+    interpolation: set the variable in `.env`, or let compose refuse to start without it: ${NAME:?}.
+    syntax: the message names the line; who reads the file is `env_format`.""",
 )
 def test_environment(
     application: App,
@@ -79,9 +79,10 @@ def _judge_needed(names: list[str], place: Place, application: App, evidence: Ev
     whoever causes an error.""",
     fix="""Set the real value where the application gets its environment, and start it again:
       docker compose up -d;  kubectl rollout restart deployment/NAME;  systemctl restart NAME
-    Debug off: DEBUG=false, NODE_ENV=production, FLASK_DEBUG=0, APP_ENV=production.
-    Local address: in a container localhost is the container itself; use the name of the service.
-    A value that is meant: name its variable in `accepted` of [configuration.applications.NAME].""",
+    A value that is meant: name its variable in `accepted` of [configuration.applications.NAME].
+    placeholder: take the value from where the team keeps it, not from the example.
+    debug: DEBUG=false, NODE_ENV=production, FLASK_DEBUG=0, APP_ENV=production.
+    local-address: in a container, localhost is the container; use the name of the service.""",
 )
 def test_values(
     application: App,

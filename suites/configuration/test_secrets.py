@@ -21,13 +21,13 @@ from readiness.model.errors import NoData
     judgements=("resolves", "strong", "closed", "own"),
     why="""A pod whose secret does not exist never starts. A weak secret is found by trying, and one
     that staging shares opens production to everybody who works on staging.""",
-    fix="""Weak or shared: make a new one, set it here alone, and restart what uses it:
+    fix="""strong, own: make a new one, set it here alone, and restart what uses it:
       openssl rand -base64 32
-    Missing: create the key, or correct the reference:
+      Not a secret: `public` in [configuration.applications.NAME.secrets].
+    resolves: create the key, or correct the reference:
       kubectl create secret generic NAME --from-file=KEY=FILE;  kubectl describe pod POD
-    Open: a server that accepts an empty password needs one: remove the variable that allows it.
-    Not a secret: `public` in [configuration.applications.NAME.secrets]; made by an operator, and
-    not in the files: `provided` there, or read the cluster: `running.cluster`.""",
+      Made by an operator, and not in the files: `provided`, or read the cluster: `running.cluster`.
+    closed: a server accepts an empty password: remove the variable that allows it.""",
 )
 def test_secrets(
     application: App,

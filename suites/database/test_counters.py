@@ -25,16 +25,16 @@ _DEFAULT = History(path="-")
     severity="minor",
     why="""Each deadlock is a request that failed. Reads past the cache, sorts on disk and
     checkpoints that the WAL forces make everything slower, in waves and under load first.""",
-    fix="""Deadlocks: the server's log names both statements (deadlock detected). Lock rows in one
+    fix="""deadlocks: the server's log names both statements (deadlock detected). Lock rows in one
 order, and retry what ends with SQLSTATE 40P01:
     select ... from t where id = any($1) order by id for update;
-Cache hits: find the table that is read, and give it an index or the server more `shared_buffers`:
+cache-hits: find the table that is read, and give it an index or the server more `shared_buffers`:
     select relname, heap_blks_read, heap_blks_hit from pg_statio_user_tables order by 2 desc;
-Temporary files: find the statement, and give that role more memory:
+temp-files: find the statement, and give that role more memory:
     select temp_blks_written, calls, left(query, 80) from pg_stat_statements order by 1 desc;
     alter role ROLE set work_mem = '64MB'; alter system set temp_file_limit = '20GB';
-Forced checkpoints: alter system set max_wal_size = '8GB'; select pg_reload_conf();
-Counters do not reach back: a crash, a failover or pg_stat_reset() emptied them. Declare
+checkpoints: alter system set max_wal_size = '8GB'; select pg_reload_conf();
+reach: counters do not reach back: a crash, a failover or pg_stat_reset() emptied them. Declare
 [databases.NAME.history], run `readiness snapshot` each hour, and wait.""",
     judgements=("deadlocks", "cache-hits", "temp-files", "checkpoints", "reach"),
 )

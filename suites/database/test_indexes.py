@@ -29,11 +29,11 @@ _COUNTERS = "pg_stat_user_indexes and the snapshots"
     or duplicate one costs that for nothing. Without an index on a foreign key, each delete of a
     parent reads the whole child table while it holds a lock.""",
     fix="""The message has the statement for each index.
-A duplicate (the one to keep is named):     drop index concurrently SCHEMA.INDEX;
-Unused: check first whether a rare report or a standby uses it (each server counts for itself),
+duplicates: the one to keep is named:     drop index concurrently SCHEMA.INDEX;
+unused: check first whether a rare report or a standby uses it (each server counts for itself),
 then                 drop index concurrently SCHEMA.INDEX;
 or keep it:          keep = ["SCHEMA.INDEX"]   in [databases.NAME.indexes]
-A foreign key without an index (any order of the columns serves, a partial index does not):
+foreign-keys: any order of the columns serves, a partial index does not:
     create index concurrently on SCHEMA.TABLE (COLUMNS);""",
     judgements=("duplicates", "unused", "foreign-keys"),
 )

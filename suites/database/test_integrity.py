@@ -21,18 +21,20 @@ from readiness.lib.text import listed, worst
     grant execute on function bt_index_check(regclass, boolean) to ROLE;
     grant execute on function
       verify_heapam(regclass, boolean, boolean, text, bigint, bigint) to ROLE;
-Check everything: pg_amcheck --heapallindexed DATABASE
+damage: check everything: pg_amcheck --heapallindexed DATABASE
 A damaged index: look for duplicate rows, then   reindex index concurrently INDEX;
 A damaged table: stop writing to it, copy the data folder, restore a backup.
-A collation changed (a new image, another host): rebuild, then record the new version:
+collations: one changed (a new image, another host): rebuild, then record the new version:
     reindex database concurrently DATABASE;
     alter database DATABASE refresh collation version;   -- PostgreSQL 15 and later
     alter collation NAME refresh version;
-No version is recorded, which neither statement changes: rebuild, then as superuser
+unknown-collations: no version is recorded, which neither statement changes: rebuild, then
+as superuser
     update pg_collation set collversion = pg_collation_actual_version(oid)
     where collname = 'NAME';
 On a standby: run it on the same image as the primary; until then, do not fail over to it.
-Checksums are off: stop the server, pg_checksums --enable -D DATA_FOLDER   (20 GB take a minute)
+checksums: they are off: stop the server, and (20 GB take a minute)
+    pg_checksums --enable -D DATA_FOLDER
 Checksum failures: distrust the disks, keep old backups, restore on another host, then
     select pg_stat_reset();""",
     judgements=("damage", "collations", "unknown-collations", "checksums"),

@@ -90,15 +90,15 @@ def test_replication_lag(database: Database, evidence: Evidence) -> None:
     why="""A slot keeps WAL until its consumer has read it. If the consumer is gone and the slot is
     not, the disk fills up, and the primary stops. A subscription that was disabled serves older and
     older data, and its slot fills the disk of the other server.""",
-    fix="""See what each slot retains, and drop those without a consumer:
+    fix="""See what each slot retains:
     select slot_name, active, wal_status,
            pg_size_pretty(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn))
     from pg_replication_slots;
+lost, retained: drop one without a consumer; of one that lost its WAL, rebuild the consumer:
     select pg_drop_replication_slot('NAME');
-A slot lost its WAL: drop it, and rebuild its consumer.
-Set a bound, so that a slot is lost and not the server:
+bounded: set a bound, so that a slot is lost and not the server:
     alter system set max_slot_wal_keep_size = '50GB'; select pg_reload_conf();
-A subscription is off, or fails (the log has the error):  alter subscription NAME enable;""",
+subscriptions: one is off, or fails (the log has the error):  alter subscription NAME enable;""",
     judgements=("lost", "retained", "bounded", "subscriptions"),
 )
 def test_replication_slots(database: Database, evidence: Evidence) -> None:

@@ -179,11 +179,11 @@ that wait.
            left(query, 80)
     from pg_stat_activity where xact_start is not null order by xact_start limit 5;
     select pg_terminate_backend(PID);
-Open transactions: run reports on a standby, and set a timeout for the application's role:
+open-transaction: run reports on a standby, and set a timeout for the application's role:
     alter role ROLE set statement_timeout = '30s';
-Idle in a transaction: find the code that waits for something outside the database, and
+idle-in-transaction: find the code that waits for something outside the database, and
     alter role ROLE set idle_in_transaction_session_timeout = '1min';
-Lock waits: run migrations with `set lock_timeout = '2s'`, and retry them.""",
+lock-wait: run migrations with `set lock_timeout = '2s'`, and retry them.""",
     judgements=("open-transaction", "idle-in-transaction", "lock-wait"),
 )
 def test_sessions(database: Database, evidence: Evidence) -> None:
@@ -215,14 +215,14 @@ def test_sessions(database: Database, evidence: Evidence) -> None:
     fix="""See who holds the connections, and what for:
     select usename, application_name, state, count(*) from pg_stat_activity
     where backend_type = 'client backend' group by 1, 2, 3 order by 4 desc;
-A role is at its own limit:   alter role ROLE connection limit 50;
+in-use: a role is at its own limit:   alter role ROLE connection limit 50;
 Make the application's pools smaller, or put PgBouncer in front; a larger `max_connections` costs
 memory and needs a restart.
-Clients of the pooler wait: see which pool, and what its server connections do:
+pool-wait: clients of the pooler wait: see which pool, and what its server connections do:
     psql 'CONSOLE_DSN' -c 'SHOW POOLS' -c 'SHOW SERVERS'
 If all of them work, raise `pool_size` of that database in pgbouncer.ini and RELOAD; if they are
 idle in a transaction, see database.sessions.
-A database is paused: psql 'CONSOLE_DSN' -c 'RESUME DATABASE'""",
+pool-paused: psql 'CONSOLE_DSN' -c 'RESUME DATABASE'""",
     judgements=("in-use", "pool-wait", "pool-paused"),
 )
 def test_connections(database: Database, evidence: Evidence) -> None:

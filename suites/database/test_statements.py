@@ -32,15 +32,15 @@ _FEW_CALLS = "run the gate after some traffic, such as the end-to-end tests"
     severity="major",
     why="""In an incident the first question is which statement it is. Without pg_stat_statements
     and a log of slow statements there is no answer, and the library needs a restart.""",
-    fix="""Load the library (needs a restart; the message has the statement, which keeps the others
-that are loaded), and create its view in the database:
+    fix="""installed: load the library (needs a restart; the message has the statement, which keeps
+the others that are loaded), and create its view in the database:
     alter system set shared_preload_libraries = 'OTHER', 'pg_stat_statements';
     create extension pg_stat_statements;
-Count and log, without a restart:
+counted, logged: without a restart:
     alter system set pg_stat_statements.track = 'top';
     alter system set log_min_duration_statement = 500;
     select pg_reload_conf();
-Let the monitoring role see the statements of others: grant pg_monitor to ROLE;""",
+visible: let the monitoring role see the statements of others: grant pg_monitor to ROLE;""",
     judgements=("installed", "counted", "visible", "logged"),
 )
 def test_slow_query_tracking(database: Database, evidence: Evidence) -> None:

@@ -33,15 +33,15 @@ _JOBS = "timescaledb_information.jobs"
     fix="""See what is there:
     select extversion from pg_extension where extname = 'timescaledb';
     show shared_preload_libraries; show timescaledb.license;
-Not loaded: add timescaledb to shared_preload_libraries, and restart.
+extension: not loaded: add timescaledb to shared_preload_libraries, and restart.
 The package is newer: psql -X -c 'alter extension timescaledb update'
 The catalog is of another release: restore with exactly the version of the dump, then update.
-A job failed, is late or paused; as the owner of the database:
+jobs: one failed, is late or paused; as the owner of the database:
     select job_id, err_message from timescaledb_information.job_errors order by start_time desc;
     call run_job(JOB);      select alter_job(JOB, scheduled => true);   select delete_job(JOB);
 Late jobs: raise timescaledb.max_background_workers and max_worker_processes, and restart.
-A restore was not ended: select timescaledb_post_restore();
-The scheduler is missing: select _timescaledb_functions.start_background_workers();""",
+restoring: a restore was not ended: select timescaledb_post_restore();
+scheduler: it is missing: select _timescaledb_functions.start_background_workers();""",
     judgements=("extension", "jobs", "restoring", "scheduler"),
 )
 def test_timescale(database: Database, evidence: Evidence) -> None:
@@ -154,20 +154,21 @@ def _judge_jobs(
     why="""Created again by a migration, a hypertable becomes a plain table: every query still
     works, and nothing is compressed or dropped ever again. A paused policy does the same: the disk
     fills, and rows stay that had to be deleted by contract or law.""",
-    fix="""A plain table: select create_hypertable('TABLE', 'TIME_COLUMN', migrate_data => true);
-Another chunk interval (of new chunks only):
+    fix="""hypertable: it is a plain table:
+    select create_hypertable('TABLE', 'TIME_COLUMN', migrate_data => true);
+chunk-interval: of new chunks only:
     select set_chunk_time_interval('TABLE', interval '1 day');
-No policy, or one that is off:
+compression-policy, retention-policy: there is none, or it is off:
     select add_compression_policy('TABLE', interval '7 days');
     select add_retention_policy('TABLE', drop_after => interval '90 days');
     select alter_job(JOB, scheduled => true);
-Chunks are overdue (the message names them):
+compression-coverage, expired-chunks: chunks are overdue (the message names them):
     select compress_chunk('CHUNK');
     select drop_chunks('TABLE', older_than => interval '90 days');
-Compression saves too little: segment by what queries filter by
+compression-ratio: segment by what queries filter by
     alter table TABLE set (timescaledb.compress, timescaledb.compress_segmentby = 'device',
                            timescaledb.compress_orderby = 'time');
-It grows too fast: write less, drop unused indexes, or keep aggregates instead of rows
+growth: write less, drop unused indexes, or keep aggregates instead of rows
     select chunk_name, pg_size_pretty(total_bytes) from chunks_detailed_size('TABLE')
     order by total_bytes desc limit 10;
 It is intended: change the key that the message names.""",

@@ -29,16 +29,16 @@ _PATIENCE = 12
     why="""Every scan reads the dead rows that vacuum cannot remove, and they fill the disk. Tables
     without statistics make the planner guess: on the first morning after a restore, queries take
     minutes instead of milliseconds.""",
-    fix="""Vacuum cannot remove dead rows; the message names what still needs them:
+    fix="""held-back, prepared-transactions: the message names what still needs dead rows:
     select pg_terminate_backend(PID);               -- a session
     rollback prepared 'GID';                        -- a prepared transaction; ask its owner first
     select pg_drop_replication_slot('NAME');        -- a slot without a consumer
 A standby needs them: end its long query there, or set hot_standby_feedback = off.
-Autovacuum is off, or vacuum is overdue:
+autovacuum-off, vacuum-overdue:
     alter table TABLE reset (autovacuum_enabled, toast.autovacuum_enabled);
     vacuum (verbose, analyze) TABLE;
     alter system set autovacuum_vacuum_cost_limit = 2000; select pg_reload_conf();
-Statistics are missing or old (after a restore: all of them):
+no-statistics, stale-statistics: after a restore, all of them:
     analyze TABLE;      vacuumdb --all --analyze-in-stages
 Autovacuum never analyzes a partitioned table itself: let a nightly job do it.""",
     judgements=(

@@ -30,20 +30,20 @@ _WAITING = "synchronous_commit"
     when commits wait for a standby that was renamed.""",
     fix="""The message has the statement for each; run one at a time, in a session that may write:
     set default_transaction_read_only = off;
-Read-only by default:   alter database NAME reset default_transaction_read_only;
+read-only: by default:   alter database NAME reset default_transaction_read_only;
     alter role ROLE reset default_transaction_read_only;
-A password that ends:   alter role ROLE valid until 'infinity' password 'NEW';
-Commits wait for a standby: the names are the `application_name` of each standby
+password: it ends:   alter role ROLE valid until 'infinity' password 'NEW';
+synchronous-standby: commits wait for one: the names are the `application_name` of each
     select application_name, state, sync_state from pg_stat_replication;
     alter system set synchronous_standby_names = 'STANDBY'; select pg_reload_conf();
-A published table, UPDATE and DELETE of which fail:
+replica-identity: UPDATE and DELETE fail on a published table:
     alter table TABLE replica identity using index UNIQUE_INDEX;   -- or: replica identity full
-A role that may insert, but not use the schema or the sequence of a default:
+denied: the role may insert, but not use the schema or the sequence of a default:
     grant usage on schema SCHEMA to ROLE;
     grant usage on sequence SEQUENCE to ROLE;
-A rule that discards each new row without an error: drop rule RULE on TABLE;
-Triggers and foreign keys are not checked: alter role ROLE reset session_replication_role;
-An unlogged table (rewrites it under a lock): alter table TABLE set logged;
+discarded: a rule discards each new row without an error: drop rule RULE on TABLE;
+triggers-skipped: foreign keys are not checked: alter role ROLE reset session_replication_role;
+unlogged: (rewrites the table under a lock) alter table TABLE set logged;
     or accept the loss: unlogged = ["SCHEMA.TABLE"]   in [databases.NAME]""",
     judgements=(
         "read-only",

@@ -25,16 +25,15 @@ _T = TypeVar("_T")
     why="""A deployment pulls images, writes a backup and runs the old release beside the new one.
     A disk that fills halfway, a container that the kernel kills or a runtime that is down stops it
     at the worst moment: the old release is gone, and the new one has not started.""",
-    fix="""Disk: see what uses the space, and remove what is not needed:
+    fix="""disk-space: see what uses it, and remove what is not needed:
       df -h PATH;  du -xh --max-depth=2 PATH | sort -h | tail
       docker system df;  docker image prune --filter until=720h   (keep the previous release!)
-    Memory: see what there is, and what sets the limit:
+    memory, available-memory: see what there is, and what sets the limit:
       free -b;  cat /proc/self/cgroup;  cat /sys/fs/cgroup/memory.max
       docker inspect --format '{{.HostConfig.Memory}}' CONTAINER;  systemctl show -p MemoryMax UNIT
-    Runtime: ask it, and see why it is down:
+    runtime, runtime-version: ask it, and see why it is down:
       docker info;  systemctl status docker;  journalctl -u docker --since -1h
-    The limits: `min_disk_bytes`, `min_memory_bytes`, `min_available_bytes` and `min_runtime` in
-    [deployment.host].""",
+""",
 )
 def test_host_ready(deployment: Deployment, evidence: Evidence) -> None:
     """Space reserved for root does not count, since a deployment seldom runs as root."""

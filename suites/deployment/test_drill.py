@@ -46,13 +46,13 @@ DrillOf = Callable[[Deployment], Drilled]
     why="""Nine seconds without an answer in three minutes are 95 % of success, and everybody who
     was there saw an error. A deployment that loses requests, or that two of three replicas cannot
     carry at noon, is put off until the night, and changes become larger and rarer.""",
-    fix="""Requests are lost (the message says how), in this order:
+    fix="""failed-requests, longest-gap, wrong-release: the message says how; in this order:
       start the new release before an old one stops: maxUnavailable 0, maxSurge 1
       drain an old replica first: fail readiness, pause (preStop: sleep 10), then SIGTERM
       answer with `Connection: close` at the end, and finish the requests under way
-    Answers are slow: let readiness ask what users ask, add a startupProbe, and open connections
-      before the first request. The limit: `p99_max_ratio` and `p99_floor_ms` in [deployment].
-    Too few replicas serve:
+    latency: let readiness ask what users ask, add a startupProbe, and open connections
+    before the first request. The limit: `p99_max_ratio` and `p99_floor_ms` in [deployment].
+    capacity: too few replicas serve:
       Kubernetes: strategy.rollingUpdate: {maxUnavailable: 0, maxSurge: 1}
       Compose: start the new containers beside the old ones, then stop the old ones
     Then try again: readiness run --select deployment.zero-downtime --allow disrupt
@@ -136,15 +136,17 @@ def _judge_latency(
     \"done\" and nothing has changed, or the old code starts with the new release's settings. A
     rollback that was never tried is a second outage on top of the first.""",
     fix="""Run the rollback by hand, and ask every replica which release it runs:
-      kubectl rollout status deployment/NAME;  for i in $(seq 9); do curl -s URL; done
-    It does not arrive: name the release to roll back to; "the previous one" changes each time.
-    It takes too long (`rollback_max_s` in [deployment]): keep the old replicas for a while
+      kubectl rollout status WORKLOAD;  for i in $(seq 9); do curl -s URL; done
+    failed-requests, longest-gap, wrong-release: as for a deployment: deployment.zero-downtime
+    exit-status, arrival, replicas: name the release to roll back to; "the previous one" changes
+    each time.
+    time: `rollback_max_s` in [deployment] is the limit: keep the old replicas for a while
       (revisionHistoryLimit, blue-green, rollbackWindow) and the old image on the machines.
-    The configuration differs (the message names the keys): ship it with the release:
+    configuration, redeployed-configuration: the message names the keys; ship it with the release:
       Kubernetes: a ConfigMap for each release (kustomize configMapGenerator), named by the template
       Compose: choose the env_file by the tag
-    It cannot be redeployed:
-      Helm: helm history NAME, then for a `pending-*` release: helm rollback NAME REVISION
+    redeployment:
+      Helm: helm history HELM_RELEASE, and if it is `pending-*`: helm rollback HELM_RELEASE REVISION
       Kubernetes: kubectl apply -f MANIFEST instead of `kubectl rollout undo`
       your own script: let it clean up what an interrupted run left behind""",
 )
@@ -262,7 +264,7 @@ def test_rollback_data_intact(
     errors stays until somebody is paged, finds the cause and decides.""",
     fix="""Send no user to a new replica before it answers well what users ask:
       Kubernetes: a readinessProbe that asks what users ask, not only whether the process lives
-      Helm: helm upgrade NAME CHART --atomic --timeout 5m
+      Helm: helm upgrade HELM_RELEASE CHART --atomic --timeout 5m
       Argo Rollouts or Flagger: an analysis step
       your own script: ask the new replica, and roll back when it answers with errors
     What is deployed here: `bad_release` in [deployment], which starts and answers with errors.""",

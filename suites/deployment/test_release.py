@@ -43,12 +43,13 @@ ScratchBeside = Callable[[Database], AbstractContextManager[Scratch]]
     why="""One replica that stayed behind answers every third user from the old release, and a
     worker that nobody restarted runs new jobs with old code. Both look like a bug that comes and
     goes, and everything that is measured is measured on a mixture.""",
-    fix="""See which release each one runs, and finish the rollout, or roll back the workers too:
+    fix="""release-told, other-release, replicas, workers: see which release each one runs,
+    and finish the rollout, or roll back the workers too:
       for i in $(seq 9); do curl -s URL; done
       kubectl get pods -o custom-columns=NAME:.metadata.name,IMAGE:.spec.containers[*].image
       docker ps --format '{{.Names}} {{.Image}}'
-    The report (a warning, `path` in [deployment.report]): let the deployment write it at its end,
-    also when it fails, as JSON:
+    report-complete, report-release: let the deployment write the file of [deployment.report] at
+    its end, also when it fails, as JSON:
       release, previous, by, started_at, finished_at (RFC 3339), backup,
       result ("success", "failed", "rolled-back"), steps [{name, duration_s}]""",
 )
@@ -142,7 +143,7 @@ def _judge_report(found: Served, settings: Deployment, evidence: Evidence) -> No
     fail like one. A cleanup job removes last week's images first, and nobody notices until the
     night when they are needed.""",
     fix="""Upload it again to where the deployment pulls from, and exclude it from cleanup:
-      docker manifest inspect IMAGE:RELEASE;  helm history RELEASE;  ls STORE
+      docker manifest inspect IMAGE:RELEASE;  helm history HELM_RELEASE;  ls STORE
       kubectl get replicasets   (revisionHistoryLimit of the deployment must be 2 or more)
     How it is looked for: [deployment.artifact].""",
 )

@@ -100,7 +100,7 @@ def test_dockerfile(manifests: Manifests, evidence: Evidence) -> None:
     health-check: HEALTHCHECK CMD curl --fail http://localhost:8080/health/live || exit 1
     build-tools: a stage of its own, and COPY --from=build
     secret: RUN --mount=type=secret,id=token ...; .env in .dockerignore; then a new secret, as this
-      one is known; a key that opens nothing: `public_files` in [manifests]""",
+    one is known; a key that opens nothing: `public_files` in [manifests]""",
     judgements=("user", "starts", "health-check", "build-tools", "secret"),
 )
 def test_built_image(manifests: Manifests, evidence: Evidence) -> None:

@@ -105,7 +105,7 @@ def test_images(manifests: Manifests, kubernetes_of: KubernetesOf, evidence: Evi
     mistake away from that; it is the default, unless the image or the manifest says otherwise.""",
     fix="""privileged: securityContext: {privileged: false}, and of capabilities only what is needed
     node: a volume of the cluster (persistentVolumeClaim, emptyDir) instead of hostPath; a Service
-      instead of hostNetwork
+    instead of hostNetwork
     root: in the pod template, which the kubelet then enforces whatever the image says
       securityContext: {runAsNonRoot: true, runAsUser: 10001}""",
     judgements=("privileged", "node", "root"),
@@ -166,7 +166,8 @@ def test_hardening(manifests: Manifests, kubernetes_of: KubernetesOf, evidence: 
     why="""What is in a manifest is in the repository and its history, and everybody who may read
     the Deployment or the ConfigMap sees it; arguments are also visible to every process of the
     node.""",
-    fix="""Replace the secret first: the old one is known. Then take it from a Secret
+    fix="""Replace the secret first: the old one is known.
+    variables: take it from a Secret
       env: [{name: DB_PASSWORD, valueFrom: {secretKeyRef: {name: shop, key: password}}}]
     arguments: give the name of a file, and mount the Secret there
     config-map: move the key into a Secret:
@@ -233,6 +234,7 @@ def test_resources(manifests: Manifests, kubernetes_of: KubernetesOf, evidence: 
       readinessProbe: {httpGet: {path: /health/ready, port: http}}
     liveness: a path that answers as long as the process can, without asking anything else
       livenessProbe: {httpGet: {path: /health/live, port: http}}; or none at all
+    dependency: let liveness ask the process alone, and readiness the database.
     distinct: a path of its own, or a failureThreshold well above that of readiness
     can-fail: a command whose exit status depends on the application
     port: the name of the port, in `ports` of the same container""",
@@ -304,6 +306,7 @@ def test_shutdown(manifests: Manifests, kubernetes_of: KubernetesOf, evidence: E
       topologySpreadConstraints:
         - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: ScheduleAnyway,
            labelSelector: {matchLabels: {app: NAME}}}
+    nodes, selector: the labels are those of the pod template, not of the Deployment
     zones: the same with topology.kubernetes.io/zone; if there are none, leave `zones` out""",
     judgements=("nodes", "zones", "selector"),
 )

@@ -139,8 +139,8 @@ def _said(figure: float) -> str:
       kind: NetworkPolicy
       metadata: {name: default-deny}
       spec: {podSelector: {}, policyTypes: [Ingress]}
-    open: name the peers or the ports: an empty rule, `ingress: [{}]`, lets everything in
-    The network plugin must enforce policies: kubectl get pods -n kube-system""",
+    isolated: the network plugin must enforce policies: kubectl get pods -n kube-system
+    open: name the peers or the ports: an empty rule, `ingress: [{}]`, lets everything in""",
     judgements=("isolated", "open"),
 )
 def test_network(manifests: Manifests, kubernetes_of: KubernetesOf, evidence: Evidence) -> None:

@@ -23,16 +23,18 @@ _JSON = "application/json"
     service, and so is one with the status 200 and a body that says DOWN, as balancers read only the
     status. Without a version it is unclear what is deployed.""",
     fix="""Request the three endpoints:
-    curl -si URL/health; curl -si URL/health/ready; curl -si URL/health/live
-503: find the failing dependency in the service's log, and restore it first.
-200 with a body that says DOWN: find the dependency that it names, and answer 503 while it is away
-(Spring: `management.endpoint.health.status.http-mapping`; ASP.NET Core: `ResultStatusCodes`).
-A redirect or HTML: exempt the three paths from the login and from the front end's catch-all page.
-A missing field: add it to the JSON of `health`, or remove it from `health_fields`.
-Slow: keep queries and remote calls out of `live`, and give those in `ready` a short timeout.
-A wrong clock: on the machine of the service (it may be this one), see whether it is synchronized
-    timedatectl status; chronyc tracking
-Other paths: set `health`, `ready` and `live` in [services.NAME].""",
+    curl -si HEALTH_URL; curl -si READY_URL; curl -si LIVE_URL
+Other paths: set `health`, `ready` and `live` in [services.NAME].
+status: of 503, find the failing dependency in the service's log, and restore it first.
+body: 200 with a body that says DOWN: find the dependency that it names, and answer 503 while it
+is away (Spring: `management.endpoint.health.status.http-mapping`; ASP.NET Core:
+`ResultStatusCodes`).
+content-type: a redirect or HTML: exempt the three paths from the login and from the front end's
+catch-all page.
+fields: add what is missing to the JSON of `health`, or remove it from `health_fields`.
+latency: keep queries and remote calls out of `live`, and give those in `ready` a short timeout.
+clock: on the machine of the service (it may be this one), see whether it is synchronized
+    timedatectl status; chronyc tracking""",
     severity="blocker",
     effect="observe",
     each="service",
@@ -152,12 +154,12 @@ def _judge_answers(endpoint: Endpoint, noise: Noise, service: Service, evidence:
     fail. A live endpoint that depends on it makes the orchestrator restart every instance at once,
     which turns a short outage of the database into a long outage of everything.""",
     fix="""Run the drill's `away` command by hand, watch, then run its `back` command:
-    watch -n1 'curl -so /dev/null -w "%{http_code}\\n" URL/health/ready URL/health/live'
-Ready stays 200: let it use the dependency (`SELECT 1` over the pool that requests use), with a
-timeout of 1 or 2 s, and answer 503 when that fails.
-Ready does not answer at all: it waits for the dependency without a timeout; set one.
-Live leaves 200: remove everything from it but the process itself.
-Ready stays 503 afterwards: let the pool open new connections (check them before use).""",
+    watch -n1 'curl -so /dev/null -w "%{http_code}\\n" READY_URL LIVE_URL'
+not-ready: it stays 200: let it use the dependency (`SELECT 1` over the pool that requests use),
+with a timeout of 1 or 2 s, and answer 503 when that fails.
+It does not answer at all: it waits for the dependency without a timeout; set one.
+live: remove everything from it but the process itself.
+ready-again: let the pool open new connections (check them before use).""",
     severity="blocker",
     effect="disrupt",
     each="service",

@@ -30,13 +30,13 @@ _WHOLE_WINDOW = 0.9
     duplicate series one value is dropped without a message, so that a counter may never move.
     Lenient parsers, promtool among them, accept both.""",
     fix="""Look at what Prometheus gets:
-    curl -si -H 'Accept: text/plain;version=0.0.4' URL/metrics | head -20
-A wrong status or HTML: exempt the path from the login, or correct `metrics` in [services.NAME].
-A wrong content type: send `text/plain; version=0.0.4; charset=utf-8`.
-A malformed line: escape `\\`, `"` and line ends in label values; end lines with \\n alone.
-Duplicate series: register each collector once (one registry a process, no second exporter mounted).
-    curl -s URL/metrics | grep -v '^#' | sed 's/ [^ ]*$//' | sort | uniq -d
-No series: register the collectors with the registry that the endpoint exposes.""",
+    curl -si -H 'Accept: text/plain;version=0.0.4' METRICS_URL | head -20
+status: exempt the path from the login, or correct `metrics` in [services.NAME].
+content-type: send `text/plain; version=0.0.4; charset=utf-8`.
+format: escape `\\`, `"` and line ends in label values; end lines with \\n alone.
+duplicates: register each collector once (one registry a process, no second exporter mounted).
+    curl -s METRICS_URL | grep -v '^#' | sed 's/ [^ ]*$//' | sort | uniq -d
+series: register the collectors with the registry that the endpoint exposes.""",
     severity="major",
     effect="observe",
     each="service",
@@ -111,15 +111,16 @@ def _first(found: tuple[str, ...]) -> str:
     request fails, looks alive on every graph and hides the outage it is meant to show. The same is
     true of a decommissioned instance that Prometheus still scrapes in place of the live one.""",
     fix="""Repeat it by hand, with the path and series of [services.NAME.truth]:
-    curl -s URL/metrics | grep COUNTER
+    curl -s METRICS_URL | grep COUNTER
     curl -so /dev/null URL/PATH
-    curl -s URL/metrics | grep COUNTER
-Too few: several worker processes without a shared registry (Python: set PROMETHEUS_MULTIPROC_DIR
-and use MultiProcessCollector), or `url` is a load balancer: use the address of one instance.
+    curl -s METRICS_URL | grep COUNTER
+requests: too few: several worker processes without a shared registry (Python: set
+PROMETHEUS_MULTIPROC_DIR and use MultiProcessCollector), or `url` is a load balancer: use the
+address of one instance.
 Too many: the middleware is installed twice, or another client requests that path.
-Errors not counted: count in `finally`, or outside of the handler that turns errors into answers.
-Successes counted as errors: count by the status that was sent, or select it in `error_counter`.
-Not in Prometheus: compare what it scrapes with `url`, and correct `scrape_configs`:
+errors: count in `finally`, or outside of the handler that turns errors into answers.
+false-errors: count by the status that was sent, or select it in `error_counter`.
+stored: compare what it scrapes with `url`, and correct `scrape_configs`:
     curl -s PROMETHEUS/api/v1/targets?state=active | grep -o '"scrapeUrl":"[^"]*"'""",
     severity="major",
     effect="write",
@@ -199,22 +200,22 @@ def _judge_counters(counted: Counted, plan: Truth, evidence: Evidence) -> None:
     of a metric that was renamed, and of an exporter that is up without its database.""",
     fix="""Look at the page `Targets` of Prometheus, or at the same as JSON:
     curl -s PROMETHEUS/api/v1/targets?state=active
-Too few targets: correct `scrape_configs` in prometheus.yml, or its service discovery.
-Down: the page shows the reason; request the target from where Prometheus runs: curl -si TARGET
-The last scrape is old: Prometheus hangs, or is overloaded; see its log.
-Failed scrapes: the target restarts, its timeout is too short, or the network loses packets:
-    avg_over_time(up{job="NAME"}[1h]); changes(up{job="NAME"}[1h])
-Another interval: set `scrape_interval` of the job, and reload: curl -X POST PROMETHEUS/-/reload
-Over half of the look-back: scrape more often, or raise `--query.lookback-delta`.
-An exporter does not reach its target: correct its password, its privileges or the network:
+targets: correct `scrape_configs` in prometheus.yml, or its service discovery.
+up: the page shows the reason; request the target from where Prometheus runs: curl -si TARGET
+last-scrape: Prometheus hangs, or is overloaded; see its log.
+success-share: the target restarts, its timeout is too short, or the network loses packets:
+    avg_over_time(up{job="JOB"}[1h]); changes(up{job="JOB"}[1h])
+interval: set `scrape_interval` of the job, and reload: curl -X POST PROMETHEUS/-/reload
+look-back: scrape more often, or raise `--query.lookback-delta`.
+exporter: it does not reach its target: correct its password, its privileges or the network:
     curl -s EXPORTER/metrics | grep -E 'pg_up|_scrape_error'
-A required metric is missing or old: compare its source with Prometheus, and initialize counters
-with zero before the first event:
-    curl -s TARGET/metrics | grep METRIC; count by (instance) (METRIC{job="NAME"})
-Samples in no series: `labeldrop` and `replacement` in `metric_relabel_configs` must leave what
+metric, metric-age: compare the metric's source with Prometheus, and initialize counters with zero
+before the first event:
+    curl -s TARGET/metrics | grep METRIC; count by (instance) (METRIC{job="JOB"})
+collisions: `labeldrop` and `replacement` in `metric_relabel_configs` must leave what
 distinguishes series; drop whole series instead (`action: drop`):
     rate(prometheus_target_scrapes_sample_duplicate_timestamp_total[5m])
-Scraped twice: remove one of the two jobs, or one of ServiceMonitor and PodMonitor.""",
+once: remove one of the two jobs, or one of ServiceMonitor and PodMonitor.""",
     severity="blocker",
     effect="observe",
     each="job",

@@ -52,10 +52,10 @@ def test_blackbox_probes(probe: BlackboxProbe, watcher: Prometheus, evidence: Ev
     the page of a proxy, or nothing for two seconds: it does not take the way that users take.""",
     fix="""Request it as a user does, from outside:
     curl -so /tmp/page -w '%{http_code} %{time_total}\\n' 'URL/PATH'; head -c 500 /tmp/page
-A wrong status or content: compare it with the previous release, and look at the service's log.
-Slow: find the slow call in its traces, or what the gateway adds by requesting the instance itself.
-A text that changes with the content: set `contains` in [services.NAME.paths.NAME] to one that
-stays, as a heading or the name of a field.""",
+latency: find the slow call in its traces, or request the instance itself: does the gateway add it?
+status, content: compare it with the previous release, and look at the service's log. A text that
+changes with the content: set `contains` in [services.NAME.paths.NAME] to one that stays, as a
+heading or the name of a field.""",
     severity="blocker",
     effect="observe",
     each="service",

@@ -82,13 +82,13 @@ def _judge_clock(offset: Offset, prometheus: Settings, evidence: Evidence) -> No
     why="""A scrape that exceeds its timeout is dropped as a whole, mostly when the target is
     busiest; one label with a customer number makes a series of every customer, until Prometheus
     runs out of memory. And investigating an incident takes the week before it.""",
-    fix="""Slow scrapes: fewer series, a cheaper query in the exporter, or a longer `scrape_timeout`
+    fix="""scrape-duration: fewer series, a cheaper query in it, or a longer scrape_timeout
     topk(5, quantile_over_time(0.9, scrape_duration_seconds[1h]))
-Too much of the time or of the CPU: disable unused collectors, or scrape less often
+scrape-time, exporter-cpu: disable unused collectors, or scrape less often
     topk(5, rate(process_cpu_seconds_total[5m]))
-Too many samples: remove identifiers from labels, or set `metric_relabel_configs`, `sample_limit`
-    topk(10, count by (__name__) ({job="NAME"}))
-Short history: start Prometheus with a longer one, on a disk with room for it
+samples: remove identifiers from labels, or set `metric_relabel_configs`, `sample_limit`
+    topk(10, count by (__name__) ({job="JOB"}))
+retention: start Prometheus with a longer one, on a disk with room for it
     prometheus --storage.tsdb.retention.time=15d""",
     severity="minor",
     effect="observe",

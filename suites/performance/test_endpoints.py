@@ -24,11 +24,11 @@ _CLEARER = "raise `samples` and `budget_s` of the endpoint, and run it on a quie
     worker and a connection of the pool, and those that are fast wait behind it.""",
     fix="""See which part of the time is spent where:
       curl -so /dev/null -w 'connect %{time_connect}  first byte %{time_starttransfer}\\n' URL
-    First byte late: trace the request; look for queries in a loop and calls to other services.
+    p95, regression, release: if it became slow with this release, roll back first and investigate
+    afterwards. First byte late: look for queries in a loop and calls to other services.
       select calls, mean_exec_time, query from pg_stat_statements order by 2 desc limit 5;
     First byte early, last byte late: the answer is too large; limit or compress it.
-    Requests fail: the message has the first answer, the service's log the reason.
-    If it became slow with this release, roll back first and investigate afterwards.""",
+    answers: the message has the first answer, the service's log the reason.""",
     judgements=("answers", "p95", "regression", "release"),
 )
 def test_endpoints(endpoint: Endpoint, target: Config, evidence: Evidence) -> None:

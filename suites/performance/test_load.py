@@ -29,10 +29,10 @@ from readiness.model.measurement import Measurement
       select wait_event_type, wait_event, count(*) from pg_stat_activity
       where state = 'active' group by 1, 2;
       kubectl top pods
-    Slower than before with this release: roll back first and investigate afterwards.
-    Requests fail: the message has the most frequent answers; the service's log has the reason.
-    The p95 is too slow at this rate only: add replicas, or enlarge what they wait for.
-    Fewer answers a second than agreed: the users of the locustfile wait for slow answers.""",
+    regression: roll back first and investigate afterwards.
+    errors: the message has the most frequent answers; the service's log has the reason.
+    p95, p99: slow at this rate only: add replicas, or enlarge what they wait for.
+    throughput: fewer answers a second than agreed: users of a locustfile wait for slow answers.""",
     judgements=("p95", "p99", "errors", "throughput", "regression"),
 )
 def test_load(load: Load, target: Config, evidence: Evidence) -> None:

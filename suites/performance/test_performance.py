@@ -31,17 +31,15 @@ _CLEARER = "raise `samples` and `budget_s` of the query, and run it on a quiet s
     why="""If rows arrive faster than they are stored, a queue grows until something drops them.
     A trigger, an index too many or a commit for each row costs a factor of ten to a thousand,
     and goes unnoticed while traffic is low.""",
-    fix="""Slow by COPY: look at what the table does for each row (triggers, indexes, foreign keys)
-      psql -c '\\d+ SCHEMA.TABLE'
+    fix="""copy-rate, regression: what does the table do for each row (triggers, indexes, keys)?
+      psql -c '\\d+ TABLE'
     and at what the server waits for while the check runs:
       select wait_event_type, wait_event, count(*) from pg_stat_activity
       where state = 'active' group by 1, 2;
-    Fast by COPY and slow by the application: it commits each row. Store many rows in one
-    statement and one commit; the measurements show the network round trip.
-    Slower than before: compare what the table does for each row, or the application for each write,
-    with the release before.
-    Writes failed: the application's log has the reason, the message has the first answer.
-    Rows are missing: the application answers before it commits; make it commit first.""",
+    write-rate: fast by COPY and slow by the application: it commits each row. Store many rows in
+    one statement and one commit; the measurements show the network round trip.
+    failed-writes: the application's log has the reason, the message has the first answer.
+    missing-rows: the application answers before it commits; make it commit first.""",
     judgements=("copy-rate", "regression", "write-rate", "failed-writes", "missing-rows"),
 )
 def test_ingest_rate(ingest: Ingest, target: Config, evidence: Evidence) -> None:
@@ -124,14 +122,14 @@ def _judge_application(
     core=True,
     why="""A query that is slow here, alone and warmed up, is slower under traffic: connections are
     held longer, the pool is exhausted, and requests that have nothing to do with it wait too.""",
-    fix="""See where the time goes, with parameters from readiness.toml:
+    fix="""If it became slow with this release, roll back first and investigate afterwards.
+    See where the time goes, with parameters from readiness.toml:
       psql -c "explain (analyze, buffers) SELECT ..."
-    Seq Scan on a large table: an index is missing, or was dropped by a migration:
+    p95, regression: Seq Scan on a large table: an index is missing, or was dropped by a migration:
       create index concurrently on TABLE (COLUMNS);
     Rows estimated far from rows found: `analyze TABLE;`
-    It waits for another session's lock:
-      select pid, state, wait_event, query from pg_stat_activity where wait_event_type = 'Lock';
-    If it became slow with this release, roll back first and investigate afterwards.""",
+    stall: it waits for another session's lock:
+      select pid, state, wait_event, query from pg_stat_activity where wait_event_type = 'Lock';""",
     judgements=("p95", "stall", "regression"),
 )
 def test_query_latency(

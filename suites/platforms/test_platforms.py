@@ -254,8 +254,8 @@ def test_monitored(monitored_host: Vercel | Render, sent_of: SentOf, evidence: E
     why="""A gate that is not required is advice: a push, or a merge that does not wait for it,
     goes to production unjudged. A job that was renamed is required under its old name only.""",
     fix="""GitHub: require the gate's job on the branch, by a ruleset under Settings, Rules. See
-    what applies now:
-      gh api repos/OWNER/NAME/rules/branches/BRANCH
+what applies now:
+      gh api repos/REPOSITORY/rules/branches/BRANCH
     GitLab: Settings, Repository, Protected branches; Settings, Merge requests, "Pipelines must
     succeed", without "Skipped pipelines are considered successful"; and no `allow_failure` on the
     gate's job.""",

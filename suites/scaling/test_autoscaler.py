@@ -42,16 +42,17 @@ SidesOf = Callable[[Scaling], Sides]
     fix="""What scales what:
       kubectl get hpa,scaledobject,vpa -A
     one-autoscaler: set scaleTargetRef to apiVersion apps/v1 and the workload's exact kind and name;
-      of several autoscalers keep one: kubectl delete hpa NAME
+    of several autoscalers keep one: kubectl delete hpa NAME
     conflict: in the VerticalPodAutoscaler set updateMode "Off", or `controlledResources` without
-      what the other autoscaler scales by
-    paused: kubectl annotate scaledobject NAME autoscaling.keda.sh/paused- \\
-      autoscaling.keda.sh/paused-replicas-
+    what the other autoscaler scales by
+    paused: remove what pauses it:
+      kubectl annotate scaledobject NAME autoscaling.keda.sh/paused- \\
+        autoscaling.keda.sh/paused-replicas-
     min-replicas, max-replicas: set them in the manifest, and at once with
       kubectl patch hpa NAME --patch '{"spec": {"minReplicas": 3, "maxReplicas": 10}}'
     fixed-replicas: remove spec.replicas from what kubectl applied last, then from the manifest
       (helm: only where autoscaling is off); in the other order the next apply sets it to 1:
-      kubectl apply edit-last-applied deployment/NAME
+      kubectl apply edit-last-applied WORKLOAD
       https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/
       #migrating-deployments-and-statefulsets-to-horizontal-autoscaling""",
     judgements=(
@@ -176,7 +177,8 @@ def _judge_fixed(sides: Sides, scaling: Scaling, evidence: Evidence) -> None:
         resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}
       or change what was agreed: `cpu_percent`, `memory_percent` in [scaling.NAME]; 0: not by it
     delay: stabilizationWindowSeconds: 0 in `behavior.scaleUp`
-    added-*, removed-*: in `behavior`, one policy in each direction:
+    added-at-least, added-at-most, removed-at-least, removed-at-most: in `behavior`, one policy in
+    each direction:
       scaleUp:   {policies: [{type: Pods, value: 2, periodSeconds: 15}]}
       scaleDown: {policies: [{type: Pods, value: 1, periodSeconds: 60}]}
       Without `behavior` it adds 4 pods or 100 % in 15 s, whichever is more, and after 300 s removes
@@ -328,7 +330,7 @@ def _judge_rate(
       kubectl describe hpa NAME
     able-to-scale: the events name the reason, such as a scale subresource that cannot be read
     scaling-active, metric-values: kubectl get apiservice v1beta1.metrics.k8s.io
-      and set requests on every container
+    and set requests on every container
     at-maximum: if the load is real, raise maxReplicas""",
     judgements=("able-to-scale", "scaling-active", "metric-values", "at-maximum"),
 )

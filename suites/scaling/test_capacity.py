@@ -145,7 +145,7 @@ def _peak(view: View) -> int:
     of 3 no node can be drained, and the upgrade is stuck. An update with the default
     `maxUnavailable` of 25 % is harmless at three pods, and takes a fifth of ten.""",
     fix="""budget, evictable, remaining: one budget that lets one pod go at every replica count;
-      what it allows now: kubectl get pdb
+    what it allows now: kubectl get pdb
       apiVersion: policy/v1
       kind: PodDisruptionBudget
       spec: {maxUnavailable: 1, selector: {matchLabels: {app: NAME}}}
@@ -155,7 +155,7 @@ def _peak(view: View) -> int:
     strategy, unavailable: in the Deployment
       strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}
       In a StatefulSet: updateStrategy: {type: RollingUpdate, rollingUpdate: {partition: 0}}
-      kubectl rollout resume deployment/NAME
+      kubectl rollout resume WORKLOAD
     readiness-probe: in the container
       readinessProbe: {httpGet: {path: /health/ready, port: 8000}}""",
     judgements=(

@@ -29,14 +29,14 @@ ScaledOf = Callable[[Scaling], Scaled]
       kubectl describe hpa NAME
       kubectl get events --sort-by .lastTimestamp
     scaled-up: metrics that are <unknown> (metrics-server), quota, full nodes, slow image pulls;
-      agreed: `loaded_replicas`, `up_within_s` in [scaling.NAME.live]
+    agreed: `loaded_replicas`, `up_within_s` in [scaling.NAME.live]
     added, removed, most, fewest: `behavior` and the bounds of the autoscaler as [scaling.NAME] says
     answering: the Service's selector and the readiness of the new pods
     failed-requests, longest-gap: while growing, a readiness probe that asks what users ask;
-      while shrinking, preStop: {exec: {command: [sleep, "10"]}}, SIGTERM that is obeyed, and a
-      terminationGracePeriodSeconds longer than the longest request
+    while shrinking, preStop: {exec: {command: [sleep, "10"]}}, SIGTERM that is obeyed, and a
+    terminationGracePeriodSeconds longer than the longest request
     scaled-down: of several metrics one may be high without load; an autoscaler waits 5 minutes;
-      agreed: `down_within_s` in [scaling.NAME.live]""",
+    agreed: `down_within_s` in [scaling.NAME.live]""",
     judgements=(
         "failed-requests",
         "longest-gap",

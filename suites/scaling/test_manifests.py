@@ -75,12 +75,13 @@ def _judge(evidence: Evidence, key: str, what: str, found: list[str], side: str)
     pulls the broken one again. A privileged container, or one that sees the socket of the container
     runtime, is root on the node; a password in the manifest is read by everybody who may read
     the repository or the Deployment.""",
-    fix="""image-tag: name a version or a digest: image: registry.example.com/shop:1.5.0
-    privileged: securityContext: {privileged: false, runAsNonRoot: true}, and of capabilities only
-      what is needed
+    fix="""image-tag: name a version or a digest:
+      image: registry.example.com/shop:1.5.0
+    privileged: and of capabilities only what is needed:
+      securityContext: {privileged: false, runAsNonRoot: true}
     host-path: a volume of the cluster (persistentVolumeClaim, emptyDir) instead of hostPath
-    secret: env: [{name: DB_PASSWORD, valueFrom: {secretKeyRef: {name: shop, key: password}}}], and
-      a new password: the old one is known""",
+    secret: a new password, as the old one is known, from a Secret:
+      env: [{name: DB_PASSWORD, valueFrom: {secretKeyRef: {name: shop, key: password}}}]""",
     judgements=("image-tag", "privileged", "host-path", "secret"),
 )
 def test_pod_template(scaling: Scaling, sides_of: SidesOf, evidence: Evidence) -> None:

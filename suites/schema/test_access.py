@@ -33,26 +33,27 @@ from readiness.model.figures import counted
     why="""Policies of a table whose row level security is off protect nothing, and no error says
     so. Or every flag is right and a policy allows everything, or a view reads the table as its
     owner, to whom policies do not apply: customers then see each other's data.""",
-    fix="""Off (first make the policies: without one nobody but the owner sees a row):
+    fix="""enabled, policies-off: make the policies first: without one only the owner sees rows.
+      create policy tenant on TABLE to APP
+        using (COLUMN = nullif(current_setting('SETTING', true), '')::TYPE);
       alter table TABLE enable row level security;
-    No policy:  create policy tenant on TABLE to APP
-      using (COLUMN = nullif(current_setting('SETTING', true), '')::TYPE);
-    The application owns it: alter table TABLE force row level security;
+      Meant for all tenants: list it in `shared` of [databases.NAME.schema]
+      The application owns it: alter table TABLE force row level security;
       better, let it connect as another role, see schema.application-role
-    A tenant sees others, or not all of its own rows: read the policies and the role
+    others-seen, own-seen: read the policies and the role
       select policyname, roles, cmd, qual, with_check from pg_policies where tablename = 'TABLE';
       select rolname, rolsuper, rolbypassrls from pg_roles where rolname = 'APP';
       (permissive policies are combined with OR: the USING of one of them is too wide)
-    Rows without a tenant:   compare with nullif(current_setting('SETTING', true), ''): it is NULL
+    no-tenant: compare with nullif(current_setting('SETTING', true), ''): it is NULL
       without a tenant, and current_setting alone is '' in a session that once had one
-    A view reaches around, from PostgreSQL 15 on (the application then needs select on its tables):
+    bypassed: a view, from PostgreSQL 15 on (the application then needs select on its tables):
       alter view VIEW set (security_invoker = true);
       before 15, and materialized views: filter by tenant in the view, or
       revoke select on VIEW from APP, public;
-    A function does, likewise: alter function FUNCTION security invoker;
-    A partition does:        revoke all on PARTITION from APP;      # it uses the table above it
-    A table of a later migration has no row security: as above; then declare it under `tenancy`
-    Meant for all tenants:   list it in `shared` of [databases.NAME.schema]""",
+      A function, likewise: alter function FUNCTION security invoker;
+      A partition: revoke all on PARTITION from APP;      # it uses the table above it
+    forgotten: make a policy, then alter table TABLE enable row level security; and declare it under
+    `tenancy`""",
 )
 def test_row_security(database: Database, evidence: Evidence) -> None:
     """Reads only; schema.row-security-writes tries to write rows of others."""

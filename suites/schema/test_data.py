@@ -35,14 +35,14 @@ _SOURCE = "pg_catalog, as `readiness schema save` reads it"
     why="""A database whose tables were dropped by a script still accepts connections and passes
     every health check. A change made by hand, such as a policy that allows everything, is in no
     migration: the next deployment or a restored copy behaves differently.""",
-    fix="""Missing object:     find out when it was dropped (server log, log_statement = ddl), then
+    fix="""objects-missing: find out when it was dropped (server log, log_statement = ddl), then
       pg_restore --list FILE > list      # keep the lines of what is missing
       pg_restore -L list -d DATABASE FILE
-    Changed by hand:    write a migration for it, or undo it with the definition in the manifest
-    Changed on purpose: readiness schema save DATABASE      # commit the file with the migration
+    objects-differ: write a migration for it, or undo it with the definition in the manifest
+    Changed on purpose: readiness schema save DATABASE_NAME    # commit it with the migration
     Objects that come and go, such as daily partitions: `ignore` in [databases.NAME.schema]
-    Missing extension:  create extension NAME;      # install its package on the server first
-    Old extension:      alter extension NAME update to 'VERSION';""",
+    extensions: create extension NAME;      # install its package on the server first
+    An old one: alter extension NAME update to 'VERSION';""",
 )
 def test_fingerprint(database: Database, evidence: Evidence) -> None:
     """Compares definitions, not only names: a policy's name does not say what it allows."""
@@ -137,15 +137,15 @@ def _like(name: str, found: Fingerprint) -> list[str]:
     parent although the constraint claims to be valid, and the next dump cannot be restored. A
     sequence that is behind makes the application's next INSERT fail with a duplicate key.""",
     fix="""The message has the statement for each.
-    Not validated (reads the table; others may read and write); rows that break it are corrected
+    not-validated: (reads the table; others may read and write) rows that break it are corrected
     first, or the statement fails and names the first of them:
       alter table TABLE validate constraint NAME;
-    Trigger off, or enabled on a replica alone (as superuser, for those of foreign keys):
+    triggers-off: or enabled on a replica alone (as superuser, for those of foreign keys):
       alter table TABLE enable trigger NAME;
-    Orphans (list them, then restore the parents or delete the rows):
+    orphans: list them, then restore the parents or delete the rows:
       select c.* from CHILD c left join PARENT p on p.KEY = c.KEY
       where c.KEY is not null and p.KEY is null;
-    Sequence behind (also in the script that copies the rows):
+    sequences: also in the script that copies the rows:
       select setval('SCHEMA.SEQUENCE', max(COLUMN)) from SCHEMA.TABLE;""",
 )
 def test_integrity(database: Database, evidence: Evidence) -> None:

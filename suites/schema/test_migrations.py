@@ -52,12 +52,12 @@ _NOT_MIGRATED = ROLES | {"extension"}
     well, and tests pass in environments that are made from the migrations alone.""",
     fix="""See what is applied, and what is not:
       alembic current --verbose  |  manage.py showmigrations  |  flyway info
-    Pending: `alembic upgrade head`, `manage.py migrate`, `flyway migrate`
-    Half done: undo or finish what it left, then `flyway repair` or `migrate force VERSION`
-    Unknown: find the branch it came from, and merge it or undo it
-    Altered: restore the file as it was applied; write the change as a new migration
-    Two heads: `alembic merge heads`, `manage.py makemigrations --merge`
-    Objects differ: write a migration for a change made by hand and mark it as applied, or undo it
+    pending: `alembic upgrade head`, `manage.py migrate`, `flyway migrate`
+    half-done: undo or finish what it left, then `flyway repair` or `migrate force VERSION`
+    unknown: find the branch it came from, and merge it or undo it
+    altered: restore the file as it was applied; write the change as a new migration
+    heads: `alembic merge heads`, `manage.py makemigrations --merge`
+    objects-differ: write a migration for a change made by hand and mark it as applied, or undo it
     Objects that do not come from migrations: `ignore` in [databases.NAME.migrations]
     Objects that the migrations rely on: an SQL file, named in `base`""",
 )
@@ -126,7 +126,7 @@ def test_migrations_drift(
     was never run drops the wrong thing, leaves an index that the next attempt fails on, or loses
     rows.""",
     fix="""Run it on a scratch database: up, down, up; compare after each step with
-      readiness schema save DATABASE --check
+      readiness schema save DATABASE_NAME --check
     Accept that a migration cannot be rolled back:
       irreversible = ["VERSION"] in [databases.NAME.migrations]
     Rows that must survive: an SQL file that inserts a few, named in `seed`""",
@@ -173,14 +173,14 @@ def test_migrations_reversible(
     judgements=("wait", "leftovers", "rewrite", "lint"),
     why="""A migration that waits for a lock heads a queue: every later query waits too, even reads.
     Behind one long report, one ALTER TABLE takes the whole service down.""",
-    fix="""Waits too long: put this at the top of the migration, and run it again when it gives up
+    fix="""wait: put this at the top of the migration, and run it again when it gives up
       set lock_timeout = '2s';
       or once for all: alter role MIGRATOR set lock_timeout = '2s';
-    Leaves objects:  one transaction per migration, or `if not exists` in each statement
-    Index:           create index concurrently ...
-    Constraint:      add constraint ... not valid;      # validate it in the next migration
-    New type:        a new column, filled in batches; never alter the type of a large table
-    squawk:          squawk FILE      # rules: https://squawkhq.com/docs/rules
+    leftovers: one transaction per migration, or `if not exists` in each statement
+    rewrite: create index concurrently ...
+      Constraint: add constraint ... not valid;      # validate it in the next migration
+      New type: a new column, filled in batches; never alter the type of a large table
+    lint: squawk FILE      # rules: https://squawkhq.com/docs/rules
       exclude a rule with `lint_exclude`, or for one statement: -- squawk-ignore RULE
       (without require-timeout-settings, a wait for a lock is a warning, too)
       missing: pip install squawk-cli; `lint = false` turns it off

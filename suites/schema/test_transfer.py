@@ -34,12 +34,13 @@ _WRITTEN_TWICE = ("copied", "verified")
     users miss that data, and once the old table is dropped it is lost.""",
     fix="""The message names keys. Compare one of them:
       select * from OLD where KEY = ...;   select * from NEW where KEY = ...;
-    Older rows: copy again what differs, and read the log of the copy job:
-      insert into NEW select ... from OLD where KEY in (...) on conflict (KEY) do update ...
-    Recent rows: let the code path that wrote them write both tables; a trigger that is off:
-      alter table OLD enable trigger NAME;
     Values that differ on purpose: remove the column from `columns`; rows not moved: `where`
-    Out of order: verify the previous table before the next one is copied""",
+    missing, differing: copy again what differs, and read the log of the copy job:
+      insert into NEW select ... from OLD where KEY in (...) on conflict (KEY) do update ...
+    recent-missing, recent-differing: let the code path that wrote them write both tables; a trigger
+    that is off:
+      alter table OLD enable trigger NAME;
+    order: verify the previous table before the next one is copied""",
 )
 def test_transfer_complete(transfer: TransferOf, evidence: Evidence) -> None:
     """Sums over parts of the keys; where sums differ, row by row, and again after `settle_s`."""

@@ -54,7 +54,7 @@ def test_private_answers(site: Site, evidence: Evidence) -> None:
     why="""Without its cache the service gets every request itself, ten times as many as it was
     sized for. It happens unseen: one cookie, one `Vary` or one `no-store` is enough.""",
     fix="""Request it twice, and see what the cache says, and what forbids it:
-    curl -so /dev/null URL; curl -siI URL | grep -iE 'cache|age|vary|set-cookie'
+    curl -so /dev/null URL/PATH; curl -siI URL/PATH | grep -iE 'cache|age|vary|set-cookie'
 Remove Set-Cookie and `Vary: Cookie` from pages that are the same for everybody, and let the service
 say how long they may be kept: Cache-Control: public, max-age=60
 Another cache, another header: set `header` in [security.sites.NAME.cached.NAME].""",

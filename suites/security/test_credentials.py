@@ -26,7 +26,7 @@ _KINDS = {
     `undefined`: the page works in every test with the right secret, and is open to everybody on the
     machine where the variable is missing.""",
     fix="""Try it:
-    curl -si https://HOST/PATH;  curl -si -H 'Authorization: Bearer undefined' https://HOST/PATH
+    curl -si URL/PATH;  curl -si -H 'Authorization: Bearer undefined' URL/PATH
 Refuse to start without the secret, and compare in constant time:
     Python: if not SECRET: raise SystemExit;  hmac.compare_digest(given, SECRET)
     Node:   if (!process.env.SECRET) process.exit(1);  crypto.timingSafeEqual(a, b)
@@ -54,7 +54,7 @@ def test_protected_pages(site: Site, evidence: Evidence) -> None:
     usual comparison is fail-open: `Bearer undefined` deletes, bills or mails for everybody who
     tries it.""",
     fix="""Try it where it does no harm:
-    curl -si -X POST -H 'Authorization: Bearer undefined' https://HOST/PATH
+    curl -si -X POST -H 'Authorization: Bearer undefined' URL/PATH
 Refuse to start without the secret (Vercel: CRON_SECRET), and compare in constant time:
     if (!process.env.CRON_SECRET) throw new Error("CRON_SECRET is not set")
 A 404 or 405 is an error: correct `path` and `method` in [security.sites.NAME.jobs.NAME].""",

@@ -16,7 +16,7 @@ _TOO_MANY = 429
     number, on each replica, and answers 503; a limit that believes X-Forwarded-For stops nobody who
     sends one. Passwords are then guessed at full speed.""",
     fix="""Count it:
-    for i in $(seq 150); do curl -so /dev/null -w '%{http_code}\\n' URL; done | sort | uniq -c
+    for i in $(seq 150); do curl -so /dev/null -w '%{http_code}\\n' LIMITED_URL; done | uniq -c
 nginx: limit_req_zone $binary_remote_addr zone=clients:10m rate=100r/m;
        limit_req zone=clients burst=20 nodelay;  limit_req_status 429;
 Ingress: nginx.ingress.kubernetes.io/limit-rpm, limit-burst-multiplier: "1", and by replica
@@ -60,8 +60,8 @@ def test_rate_limit(site: Site, evidence: Evidence) -> None:
     fix="""nginx: client_max_body_size 10m;
 Ingress: nginx.ingress.kubernetes.io/proxy-body-size: 10m
 The service too, while it reads, and not only from Content-Length.
-    head -c 10485761 /dev/zero | curl -si -X POST --data-binary @- URL | head -1
-    head -c 10485761 /dev/zero | curl -si -X POST -T - URL | head -1     (in chunks)""",
+    head -c 10485761 /dev/zero | curl -si -X POST --data-binary @- UPLOAD_URL | head -1
+    head -c 10485761 /dev/zero | curl -si -X POST -T - UPLOAD_URL | head -1     (in chunks)""",
     severity="major",
     effect="write",
     each="site",

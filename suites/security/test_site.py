@@ -31,7 +31,7 @@ _REDIRECTS = {301, 302, 303, 307, 308}
     intermediate certificate works in browsers, which know it from elsewhere, and fails in apps and
     other services.""",
     fix="""See what it presents:
-    openssl s_client -connect HOST:443 -servername HOST -showcerts </dev/null
+    openssl s_client -connect HOST:PORT -servername HOST -showcerts </dev/null
 trusted: serve the certificate followed by its intermediates (certbot: fullchain.pem); of an
   authority of your own, name its file in `ca_file`
 names: issue one with this host among its subject alternative names
@@ -95,7 +95,7 @@ def _ends(found: Certificate) -> str:
 HAProxy: ssl-default-bind-options ssl-min-ver TLSv1.2
 AWS:     the security policy ELBSecurityPolicy-TLS13-1-2-2021-06 of the listener
 See that it is refused:
-    openssl s_client -connect HOST:443 -tls1 -cipher DEFAULT@SECLEVEL=0 </dev/null""",
+    openssl s_client -connect HOST:PORT -tls1 -cipher DEFAULT@SECLEVEL=0 </dev/null""",
     severity="major",
     effect="observe",
     each="site",
@@ -121,7 +121,7 @@ def test_protocols(site: Site, evidence: Evidence) -> None:
 HAProxy: http-request redirect scheme https code 301 unless { ssl_fc }
 Ingress: nginx.ingress.kubernetes.io/force-ssl-redirect: "true"
 Each path must be redirected, not only the first one:
-    curl -si http://HOST/any/path | head -3
+    curl -si PLAIN_URL/any/path | head -3
 Another port without TLS: set `plain` in [security.sites.NAME].""",
     severity="blocker",
     effect="observe",
@@ -173,7 +173,7 @@ def _said(plain: Plain) -> str:
   An add_header inside a `location` replaces all those around it: repeat them there.
 HAProxy: http-after-response set-header Strict-Transport-Security "max-age=31536000"
 Begin with a short max-age: browsers that have seen it accept nothing else until it ends.
-    curl -si https://HOST/nowhere | grep -i strict""",
+    curl -si URL/nowhere | grep -i strict""",
     severity="major",
     effect="observe",
     each="site",
@@ -212,7 +212,7 @@ of those around it):
     add_header X-Frame-Options SAMEORIGIN always;
     add_header Referrer-Policy strict-origin-when-cross-origin always;
 HAProxy: http-after-response set-header X-Content-Type-Options nosniff
-    curl -si https://HOST/nowhere""",
+    curl -si URL/nowhere""",
     severity="major",
     effect="observe",
     each="site",
@@ -280,7 +280,7 @@ def test_csp(site: Site, visit_of: VisitOf, evidence: Evidence) -> None:
     repository comes its whole history; with the settings the passwords of the database.""",
     fix="""Take it away, and change every secret that was in it: it has been downloaded.
     nginx: location ~ /\\.(?!well-known) { return 404; }
-    curl -si https://HOST/.git/HEAD | head -1
+    curl -si URL/.git/HEAD | head -1
 Serve a folder that holds only what is public, and build images with a .dockerignore.""",
     severity="blocker",
     effect="observe",
@@ -381,7 +381,7 @@ without ^ and $, and never "null":
     nginx: map $http_origin $allowed { default ""; "https://app.example.com" $http_origin; }
            add_header Access-Control-Allow-Origin $allowed always;
 See what is allowed now:
-    curl -si -H 'Origin: https://evil.example' https://HOST/PATH | grep -i access-control""",
+    curl -si -H 'Origin: https://evil.example' URL/PATH | grep -i access-control""",
     severity="blocker",
     effect="observe",
     each="site",

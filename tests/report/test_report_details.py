@@ -1,10 +1,11 @@
 """What `readiness show` and `-v` print: everything, the causes, or one check."""
 
+import re
 from datetime import date
 
 from readiness.model.decision import Decision, Kind
 from readiness.model.record import CauseNote
-from readiness.report import details
+from readiness.report import details, html, markdown
 from tests.support.records import make_check, make_many, make_record, small_record
 
 
@@ -63,6 +64,20 @@ def test_one_check_is_shown_with_all_that_the_record_has() -> None:
     assert "n=400, 2026-11-20 14:04:07 UTC, GET http://orders.staging.example/orders" in text
     assert "  Why it matters\n  A slow query holds a connection" in text
     assert "  How to fix it\n  Read the plan with EXPLAIN" in text
+
+
+def test_each_subject_has_a_fix_of_its_own_and_what_is_the_same_stands_once() -> None:
+    fixes = {"a": "Run `a`.", "b": "Run `b`.", "c": "Run `b`."}
+    checks = [make_check("x.y", name, "fail", fix=fix) for name, fix in fixes.items()]
+    checks.append(make_check("x.y", "d", "pass", fix="Run `d`."))
+    text = details.details(make_record(checks), width=80, color=False)
+    assert re.findall(r"→ Run `?(\w)", text) == ["a", "b"]
+    page = "".join(html.render(make_record(checks)))
+    assert re.findall(r"<h4>(How to fix it.*?)</h4>", page) == [
+        "How to fix it: a",
+        "How to fix it: b, c",
+    ]
+    assert "How to fix it (b, c): Run <code>b</code>" in markdown.render(make_record(checks))
 
 
 def test_what_only_is_observed_says_who_decided_that() -> None:

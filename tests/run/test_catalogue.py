@@ -10,6 +10,7 @@ from _pytest.fixtures import FixtureFunctionDefinition
 from readiness import fixtures
 from readiness.cli.explain import markdown
 from readiness.lib import bundle
+from readiness.report.richtext import rich
 from readiness.run import catalogue, catalogue_file
 
 
@@ -64,6 +65,16 @@ def test_every_check_lies_in_the_folder_of_its_suite() -> None:
 def test_every_fix_says_what_to_do_with_a_command_or_a_key() -> None:
     for entry in catalogue.entries():
         assert re.search(r"`|\n {2,}|readiness |=", entry.spec.fix), entry.spec.id
+
+
+def test_no_part_of_a_fix_is_shown_as_a_command() -> None:
+    with_parts = [entry.spec for entry in catalogue.entries() if len(entry.spec.fix_parts()) > 1]
+    assert len(with_parts) > 60
+    for spec in with_parts:
+        shown = [block for block in rich(spec.fix) if block.kind == "paragraph"]
+        begins = {"".join(span.text for span in block.spans).partition(":")[0] for block in shown}
+        labels = {", ".join(sorted(keys)) for keys, _ in spec.fix_parts() if keys}
+        assert labels <= {", ".join(sorted(begin.split(", "))) for begin in begins}, spec.id
 
 
 def test_the_documentation_is_what_the_tool_would_write() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import chain
-from typing import Annotated, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 from pydantic_core import PydanticCustomError
@@ -75,6 +75,11 @@ class AlertEngine(Model):
     escalation: EngineEscalation | None = Field(
         None, description="the second tier, for alerts that are not acknowledged"
     )
+
+    def fix_words(self, _: Any) -> Mapping[str, str]:
+        """Its addresses, as far as they are declared."""
+        pages = {"HISTORY": self.history, "STATISTICS": self.statistics}
+        return {word: page.url for word, page in pages.items() if page}
 
     @property
     def reaches(self) -> frozenset[str]:
@@ -215,6 +220,10 @@ class SeverityPolicy(Named):
         14400, description="seconds until the notification must be repeated while the alert lasts"
     )
 
+    def fix_words(self, _: Any) -> Mapping[str, str]:
+        """The value of the label."""
+        return {"SEVERITY": self.name}
+
 
 Unit = Literal["s", "ms", "min", "h", "ratio", "percent", "bytes", "kB", "MB", "GB", "count", "1/h"]
 
@@ -231,6 +240,10 @@ class RequiredRule(Named):
         None, description="the unit in which the rule compares, where it differs"
     )
     max_for_s: float = Field(300, ge=0, description="seconds; longest `for` of the rule")
+
+    def fix_words(self, _: Any) -> Mapping[str, str]:
+        """The name of the rule."""
+        return {"ALERT": self.name}
 
     @model_validator(mode="after")
     def _one_bound(self) -> Self:

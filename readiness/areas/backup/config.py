@@ -1,7 +1,7 @@
 """The tables [backup.NAME]: where backups are, how they are made, and what is promised of them."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -280,6 +280,16 @@ class Backup(Named):
     def patience_s(self) -> float:
         """When a restore, or the reading of a dump, is stopped, in seconds."""
         return max(_PATIENCE * self.rto_s, _LEAST_PATIENCE_S)
+
+    def fix_words(self, _: Any) -> Mapping[str, str]:
+        """Its folder, barman's name of the server, and pgBackRest's stanza."""
+        words = {"FOLDER": self.path} if self.tool == "dump" else {}
+        if self.physical and self.physical.server:
+            words["SERVER"] = self.physical.server
+        for option in (self.physical.command if self.physical else None) or ():
+            if option.startswith("--stanza="):
+                words["STANZA"] = option.removeprefix("--stanza=")
+        return words
 
 
 class Config(tables.Config):

@@ -1,7 +1,7 @@
 """The models of [configuration]: where an application's environment is declared, and runs."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
@@ -241,6 +241,10 @@ class Ci(Model):
     def address(self) -> str:
         """The address of the API."""
         return self.url or _APIS[self.provider]
+
+    def fix_words(self, _: Any) -> Mapping[str, str]:
+        """The repository and the commit."""
+        return {"REPOSITORY": self.repository, "COMMIT": self.commit}
 
 
 _APIS: Final[Mapping[str, str]] = {

@@ -1,9 +1,9 @@
 """Database: whether PostgreSQL is healthy, and stays so."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -26,6 +26,10 @@ class ExpectedHypertable:
     def name(self) -> str:
         """`DATABASE.HYPERTABLE`, as two databases may have one of the same name."""
         return f"{self.database.name}.{self.expected.name}"
+
+    def fix_words(self, _: Any) -> Mapping[str, str]:
+        """The table."""
+        return {"TABLE": self.expected.table}
 
 
 def _hypertables(config: Config) -> list[ExpectedHypertable]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
@@ -248,6 +248,10 @@ class SavedLayer(Named):
         False, description="whether FILE.sha256, as sha256sum writes it, must exist and match"
     )
 
+    def fix_words(self, _: Any) -> Mapping[str, str]:
+        """Its folder."""
+        return {"FOLDER": self.path}
+
 
 class Order(Model):
     """In which order the services start."""
@@ -375,6 +379,15 @@ class Deployment(Watched):
     compatibility: Compatibility | None = Field(
         None, description="the previous release, started on the schema of this one"
     )
+
+    def fix_words(self, _: Any) -> Mapping[str, str]:
+        """Where it answers, and what is changed."""
+        words = {"URL": self.url}
+        if self.kubectl:
+            words["WORKLOAD"] = self.kubectl.workload
+        if self.helm:
+            words |= {"HELM_RELEASE": self.helm.release_name, "CHART": self.helm.chart}
+        return words
 
     @property
     def prints_state(self) -> bool:

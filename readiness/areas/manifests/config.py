@@ -1,7 +1,7 @@
 """The model of [manifests]: the files that declare what runs."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -92,6 +92,10 @@ class Manifests(Model):
     def compose_files(self) -> list[str]:
         """The compose files, in order."""
         return [self.compose] if isinstance(self.compose, str) else self.compose
+
+    def fix_words(self, _: Any) -> Mapping[str, str]:
+        """The namespace."""
+        return {"NAMESPACE": self.cluster.namespace} if self.cluster else {}
 
 
 class Config(tables.Config):

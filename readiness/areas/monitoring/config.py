@@ -1,7 +1,7 @@
 """The tables of monitoring: dashboards, error tracker, and the health of services."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -62,6 +62,10 @@ class Grafana(Model):
     dashboards: Annotated[dict[Name, Dashboard], Field(min_length=1)] = Field(
         default={}, description="the dashboards, as [grafana.dashboards.NAME]"
     )
+
+    def fix_words(self, _: Any) -> Mapping[str, str]:
+        """Its address."""
+        return {"GRAFANA": self.url} if self.url else {}
 
 
 class ErrorTracker(Model):

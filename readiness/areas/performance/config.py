@@ -1,6 +1,7 @@
 """The tables of performance: rows that are stored, queries, and loads with objectives."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -57,6 +58,10 @@ class Ingest(Model):
         True, description="run the table's insert triggers too; what they write elsewhere stays"
     )
     write_path: WritePath | None = Field(None, description="how the application writes rows")
+
+    def fix_words(self, _: Any) -> Mapping[str, str]:
+        """The table."""
+        return {"TABLE": self.table}
 
     def longer(self, times: int) -> "Ingest":
         """The same, measured so many times as often."""
@@ -131,6 +136,10 @@ class Endpoint(Request):
     before: Before | None = Field(
         None, description="where the release before still runs, to be compared with by turns"
     )
+
+    def fix_words(self, config: Any) -> Mapping[str, str]:
+        """The address that is requested."""
+        return {"URL": f"{config.services[self.service].url}{self.path}"}
 
     def longer(self, times: int) -> "Endpoint":
         """The same, measured so many times as long."""
@@ -264,6 +273,10 @@ class Load(Model):
     soak: Soak | None = Field(None, description="a long time in which nothing may grow")
     spike: Spike | None = Field(None, description="a burst that the service must recover from")
 
+    def fix_words(self, config: Any) -> Mapping[str, str]:
+        """The address of its service."""
+        return {"URL": config.services[self.service].url}
+
     @property
     def shares(self) -> int:
         """How many processes share it."""
@@ -338,6 +351,10 @@ class Dependency(Model):
         10, description="seconds after `restore` until the dependent paths answer 200 again"
     )
 
+    def fix_words(self, config: Any) -> Mapping[str, str]:
+        """The address that is requested."""
+        return {"URL": f"{config.services[self.service].url}{self.dependent[0]}"}
+
 
 class ColdStart(Request):
     """An instance that is started from nothing, and the first requests that it gets."""
@@ -365,6 +382,10 @@ class ColdStart(Request):
     max_first_ms: Positive = Field(
         ..., description="milliseconds; slowest of the first good answers"
     )
+
+    def fix_words(self, _: Any) -> Mapping[str, str]:
+        """The address that is requested."""
+        return {"URL": f"{self.url}{self.path}"}
 
 
 class BackgroundJob(Model):

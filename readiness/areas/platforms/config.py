@@ -1,7 +1,8 @@
 """The models of [platforms.NAME]: what hosts the target, and where its source is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 from pydantic_core import PydanticCustomError
@@ -128,6 +129,10 @@ class Vercel(Host):
         """What must be sent to the monitoring."""
         return [str(one) for one in self.drains]
 
+    def fix_words(self, _: Any) -> Mapping[str, str]:
+        """The domain."""
+        return {"DOMAIN": self.alias}
+
 
 class Render(Host):
     """A service on Render."""
@@ -153,6 +158,10 @@ class Render(Host):
     def monitored(self) -> list[str]:
         """What must be sent to the monitoring."""
         return [str(one) for one in self.streams]
+
+    def fix_words(self, _: Any) -> Mapping[str, str]:
+        """The id of the service."""
+        return {"SERVICE": self.service}
 
 
 class Supabase(Platform):
@@ -206,6 +215,10 @@ class Github(Platform):
     repository: Repository = Field(..., description=_REPOSITORY)
     branch: Text | None = Field(None, description=_BRANCH)
     gate: Text = Field(..., description=_GATE)
+
+    def fix_words(self, _: Any) -> Mapping[str, str]:
+        """The repository."""
+        return {"REPOSITORY": self.repository}
 
 
 class Gitlab(Platform):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -152,6 +152,12 @@ class Scaling(Named):
         """Whether something was agreed that only an autoscaler can do."""
         keys = (self.max_replicas, self.cpu_percent, self.memory_percent)
         return any(key is not None for key in (*keys, self.up_pods, self.down_pods))
+
+    def fix_words(self, _: Any) -> Mapping[str, str]:
+        """The workload and its namespace."""
+        namespace = self.cluster.namespace if self.cluster else self.namespace
+        words = {"WORKLOAD": self.workload, "NAMESPACE": namespace}
+        return {word: found for word, found in words.items() if found}
 
     def pace(self, direction: Literal["up", "down"]) -> Agreed | None:
         """How fast pods must be added (or removed); None if not configured."""

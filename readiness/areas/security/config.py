@@ -1,7 +1,7 @@
 """The tables of security: sites as clients reach them, and audits of dependencies."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
@@ -218,6 +218,17 @@ class Site(Named):
         """The address without TLS."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.plain or f"http://{host}"
+
+    def fix_words(self, _: Any) -> Mapping[str, str]:
+        """Its addresses."""
+        return {
+            "URL": self.url,
+            "HOST": self.host,
+            "PORT": str(self.port),
+            "PLAIN_URL": self.unencrypted,
+            **({"LIMITED_URL": f"{self.url}{self.rate_limit.path}"} if self.rate_limit else {}),
+            **({"UPLOAD_URL": f"{self.url}{self.body_limit.path}"} if self.body_limit else {}),
+        }
 
 
 class Audit(Named):

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import (
     AfterValidator,
@@ -126,6 +126,14 @@ class Model(BaseModel):
         """
         default = "" if key in self.model_fields_set else ", default"
         return f"`{self.place}.{key}`{default}"
+
+    def fix_words(self, _config: Any) -> Mapping[str, str]:
+        """What words in capitals in the fixes of its checks stand for, as `URL`.
+
+        Args:
+            _config: the whole file, for tables that name others.
+        """
+        return {}
 
     def placed(self, place: str) -> Self:
         """The same table with this place."""

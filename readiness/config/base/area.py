@@ -31,6 +31,10 @@ class Item:
     def __init__(self, name: str) -> None:
         self.name = name
 
+    def fix_words(self, _: Any) -> Mapping[str, str]:
+        """See `Model.fix_words`."""
+        return {"ITEM": self.name}
+
 
 Find = Callable[[Any], Sequence[Subject]]
 """Finds the subjects of one kind in a configuration."""

@@ -5,7 +5,7 @@ Durations end in `_s`, `_ms` or `_h`.
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Final, Literal, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import Discriminator, Field, Tag
 
@@ -156,6 +156,12 @@ class Service(Named):
         """The whole address of the metrics."""
         return f"{self.url}{self.metrics}" if self.metrics.startswith("/") else self.metrics
 
+    def fix_words(self, _: Any) -> Mapping[str, str]:
+        """Its addresses."""
+        paths = {"HEALTH_URL": self.health, "READY_URL": self.ready, "LIVE_URL": self.live}
+        pages = {word: f"{self.url}{path}" for word, path in paths.items()}
+        return {"URL": self.url, "METRICS_URL": self.metrics_url, **pages}
+
 
 class Database(Named):
     """A PostgreSQL database."""
@@ -165,6 +171,10 @@ class Database(Named):
     )
     timeout_s: Positive = Field(10, description="seconds a connection or statement may take")
     migrations: Migrations | None = Field(None, description="how its schema is changed")
+
+    def fix_words(self, _: Any) -> Mapping[str, str]:
+        """Its name in the file."""
+        return {"DATABASE_NAME": self.name}
 
 
 _WHAT: Final = (

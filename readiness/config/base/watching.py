@@ -1,6 +1,8 @@
 """The tables of Prometheus and Alertmanager."""
 
-from typing import Annotated, ClassVar, Self, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Self, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -38,6 +40,10 @@ class Job(Named):
         description="selectors whose every value must be 0, as `pg_exporter_last_scrape_error`",
     )
 
+    def fix_words(self, _: Any) -> Mapping[str, str]:
+        """Its name in Prometheus."""
+        return {"JOB": self.name}
+
 
 class BlackboxProbe(Named):
     """An address probed by a blackbox exporter, `[prometheus.probes.NAME]`."""
@@ -51,6 +57,11 @@ class BlackboxProbe(Named):
     def is_https(self) -> bool:
         """Whether there is a certificate."""
         return self.instance.startswith("https://")
+
+    def fix_words(self, _: Any) -> Mapping[str, str]:
+        """What is probed."""
+        host = urlsplit(self.instance).hostname or ""
+        return {"ADDRESS": self.instance, "HOST": host}
 
 
 class Prometheus(Model):
@@ -93,6 +104,10 @@ class Prometheus(Model):
         " of the exporters by cores, and the monitoring roles' time by that of all statements"
     )  # fmt: skip
 
+    def fix_words(self, _: Any) -> Mapping[str, str]:
+        """Its address."""
+        return {"PROMETHEUS": self.url}
+
 
 class Alertmanager(Model):
     """The Alertmanager, all peers of it."""
@@ -125,3 +140,7 @@ class Alertmanager(Model):
     @model_validator(mode="after")
     def _pair(self) -> Self:
         return both_or_none(self, "stop_peer", "start_peer")
+
+    def fix_words(self, _: Any) -> Mapping[str, str]:
+        """The address of the first peer."""
+        return {"ALERTMANAGER": self.urls[0]}

@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from readiness.config.subjects import absence, subjects
+from readiness.config.base.tables import Config
+from readiness.config.subjects import absence, filled, subjects
 from readiness.config.subjects import undeclared as missing
 from readiness.lib import bundle
 from readiness.model.check import CheckSpec, Effect, spec_of
@@ -93,7 +95,7 @@ def planned_on(subject: str | None, nodeid: str, spec: CheckSpec, state: State) 
     named = {spec.id, spec.suite} & {*state.run.selection.select, *state.run.selection.suites}
     return Planned(
         nodeid=nodeid,
-        spec=spec,
+        spec=_with_names(spec, subject, state.loaded.config),
         subject=subject or "",
         settled=settled,  # type: ignore[arg-type]
         reason=reason,
@@ -103,6 +105,13 @@ def planned_on(subject: str | None, nodeid: str, spec: CheckSpec, state: State) 
         asked=subject is not None or state.profile.requires(spec) or bool(named),
         selected=_selected(spec, subject or "", state),
     )
+
+
+def _with_names(spec: CheckSpec, subject: str | None, config: Config) -> CheckSpec:
+    """The check whose fix names what the file says of the subject."""
+    found = subjects(config, spec.each, spec.needs) if subject and spec.each else ()
+    known = next((one for one in found if one.name == subject), None)
+    return replace(spec, fix=filled(spec.fix, known, config))
 
 
 def _selected(spec: CheckSpec, subject: str, state: State) -> bool:
