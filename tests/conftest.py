@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from readiness.model import secrets
@@ -10,6 +11,10 @@ from readiness.model import secrets
 # Started in the background of a script, we would hand on that Ctrl-C is ignored to every program
 # that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A deadline for an example would be one for the machine.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 pytest_plugins = [
     "pytester",

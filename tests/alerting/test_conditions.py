@@ -272,7 +272,7 @@ written_intervals = st.fixed_dictionaries(
 changes = st.sampled_from(["2026-03-07", "2026-03-28", "2026-04-04", "2026-10-03", "2026-10-24"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(written_intervals, changes, st.integers(0, 47))
 def test_spans_and_contains_agree(written: dict[str, Any], around: str, hour: int) -> None:
     found = interval(**written)

@@ -1,7 +1,7 @@
 """Mistakes have a line, and are described in the terms of readiness.toml."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -85,7 +85,6 @@ def test_empty_headers_are_not_duplicates() -> None:
     assert scan("[]\n[]\n[[]]\n[[]]\n[" + "a." * 40 + "a]\n" * 2).twice == []
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="ab.=[]{}\",'\n #0\\", max_size=60))
 def test_every_line_of_any_text_exists(text: str) -> None:
     last = text.count("\n") + 1

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import create_model
 
@@ -269,13 +269,11 @@ def only_config_errors(scratch: Path, data: bytes) -> None:
     assert CANARY not in told
 
 
-@settings(deadline=None)
 @given(data=st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
 def test_any_bytes(scratch: Path, data: bytes) -> None:
     only_config_errors(scratch, data)
 
 
-@settings(deadline=None)
 @given(text=st.text(alphabet="abt.=[]{}\",'\n #0123${}:-\\", max_size=80))
 def test_any_text_that_looks_like_toml(scratch: Path, text: str) -> None:
     only_config_errors(scratch, text.encode())
@@ -287,7 +285,6 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_mutations_of_a_valid_file(scratch: Path, data: st.DataObject) -> None:
     text = EVERYTHING
@@ -314,7 +311,6 @@ ASSIGNMENTS = [
 ]
 
 
-@settings(deadline=None)
 @given(number=st.sampled_from(ASSIGNMENTS), value=VALUES)
 def test_any_value_for_any_key(scratch: Path, number: int, value: str) -> None:
     lines = EVERYTHING.splitlines()

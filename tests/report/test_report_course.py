@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from readiness.model.course import Band, Course, Kind, Series, Track, Values
@@ -241,7 +241,6 @@ _tracks = st.tuples(
 )
 
 
-@settings(deadline=None)
 @given(
     st.just(1.0) | st.floats(),
     st.lists(st.tuples(st.floats(), st.floats(), st.text(max_size=30)), max_size=3),

@@ -3,7 +3,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from readiness.cli.policy import append_signoff, as_toml
@@ -161,7 +161,6 @@ def test_in_a_pyproject(tmp_path: Path) -> None:
     assert tomllib.loads(path.read_text())["tool"]["readiness"]["signoff"][0]["item"] == "runbook"
 
 
-@settings(deadline=None)
 @given(st.text(min_size=1, max_size=40), st.text(min_size=1, max_size=40))
 def test_any_text_comes_back_as_it_was_signed(
     tmp_path_factory: pytest.TempPathFactory, person: str, evidence: str
