@@ -110,6 +110,15 @@ def test_ready_and_live_may_answer_plain_text() -> None:
         assert misses(judged(server.service())) == ""
 
 
+def test_plain_text_is_no_page_though_it_is_served_as_html() -> None:
+    """As `response.send("pong")` of Express does."""
+    with MonitoredService() as server:
+        server.routes["/health/live"] = Reply("pong", content_type="text/html; charset=utf-8")
+        assert misses(judged(server.service())) == ""
+        server.routes["/health/live"] = Reply("not ready", content_type="text/html")
+        assert "its body says otherwise" in misses(judged(server.service()))
+
+
 def test_empty_answers_and_a_health_page_without_fields_pass() -> None:
     with MonitoredService() as server:
         server.routes["/health"] = Reply("ok", content_type="text/plain")

@@ -91,8 +91,12 @@ class Endpoint:
         return self._measured("text missing in", clean(absent[0]) if absent else NOTHING, "text")
 
     def content(self) -> Measurement:
-        """The same, but `text/html` for a page with another content type."""
-        kind = HTML if health_bodies.is_page(self.last) else self.last.media_type or "none"
+        """The same, but `text/html` for a page, and for a page alone, whatever its type says."""
+        kind = self.last.media_type or "none"
+        if health_bodies.is_page(self.last):
+            kind = HTML
+        elif kind == HTML:
+            kind = "plain text"
         return self._measured("content of", kind, "text")
 
     @property

@@ -67,8 +67,13 @@ _MARKUP: Final = re.compile(
 
 
 def is_page(answer: Answer) -> bool:
-    """Whether the body is an HTML page, as of a proxy, whatever its content type."""
-    return answer.media_type == "text/html" or bool(_MARKUP.match(answer.body))
+    """Whether the body is an HTML page, as of a proxy, whatever its content type.
+
+    A plain `ok` is none: that is what Express sends as text/html.
+    """
+    return bool(_MARKUP.match(answer.body)) or (
+        answer.media_type == "text/html" and b"<" in answer.body
+    )
 
 
 def verdict(answer: Answer) -> str:
