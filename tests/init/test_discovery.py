@@ -294,12 +294,28 @@ def test_monitoring_is_described_with_the_severities_and_receivers_that_exist(
             ("Slow", "warning", 0.5, None),
         }
         assert missing() == []
-        assert "thresholds of 1 more alert rule" in output
+        assert "thresholds of 1 more alert rule: Fails" in output
         assert "readiness_probe" in Path("alertmanager-route.yml").read_text()
 
 
 def place(url: str) -> str:
     return url.removeprefix("http://")
+
+
+def test_of_several_scraped_addresses_the_job_with_the_name_of_the_service_is_its_metrics(
+    folder: Path, tmp_path: Path
+) -> None:
+    with (
+        SmallServer({"/metrics": METRICS}) as exporter,
+        SmallServer({"/metrics": METRICS}) as other,
+        SmallServer({"/server/health": Reply('{"status": "ok"}')}) as app,
+        ruled(tmp_path, place(other.url), shop=place(exporter.url)) as watching,
+    ):
+        with Prometheus(watching.settings) as client:
+            assert eventually(lambda: len(client.targets()) == 3)
+        init("--url", app.url, "--prometheus", watching.settings.url)
+        shop = written()[1].services["shop"]
+        assert (shop.metrics_url, shop.health) == (f"{exporter.url}/metrics", "/server/health")
 
 
 def test_a_token_of_the_service_is_not_sent_to_another_port(service: SmallServer) -> None:

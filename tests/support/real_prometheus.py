@@ -114,20 +114,23 @@ class Ruled:
 
 
 @contextmanager
-def ruled(folder: Path, target: str, alertmanagers: Sequence[str] = ()) -> Iterator[Ruled]:
+def ruled(
+    folder: Path, target: str, alertmanagers: Sequence[str] = (), **others: str
+) -> Iterator[Ruled]:
     """Start one.
 
     Args:
         folder: for its files.
         target: the `host:port` that its job `app` scrapes.
         alertmanagers: the `host:port` of those that it sends to.
+        others: further jobs, and the `host:port` that each scrapes.
     """
     program = needed(programs.PROMETHEUS)
     config, guardian = folder / "prometheus.yml", Guardian()
     (folder / "rules.yml").write_text('{"groups": []}')
 
     def arguments(port: int) -> list[str]:
-        jobs = {"app": target, "prometheus": f"127.0.0.1:{port}"}
+        jobs = {"app": target, **others, "prometheus": f"127.0.0.1:{port}"}
         document = {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
             "rule_files": ["rules.yml"],

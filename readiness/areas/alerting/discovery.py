@@ -25,6 +25,7 @@ from readiness.lib.alertmanager import Peer
 from readiness.lib.durations import prometheus_text
 from readiness.lib.prometheus import Prometheus
 from readiness.lib.prometheus.replies import Rule
+from readiness.lib.text import listed
 from readiness.model.errors import CouldNotMeasure
 from readiness.model.figures import counted
 
@@ -74,8 +75,9 @@ def rules(sources: Sources) -> Iterator[Finding]:
     judged = [(rule, table) for rule in _urgent_first(found) if (table := _required(rule))]
     for rule, table in judged[:_MOST_RULES]:
         yield Line(("alerting", "rules"), rule.name, table, rule.query)
-    if (more := len(found) - len(judged[:_MOST_RULES])) > 0:
-        what = f"thresholds of {more} more alert rule{'s' * (more > 1)}"
+    written = [rule for rule, _ in judged[:_MOST_RULES]]
+    if more := [rule.name for rule in found if rule not in written]:
+        what = f"thresholds of {counted(len(more), 'more alert rule')}: {listed(more)}"
         yield Gap(what, "[alerting.rules.NAME] for what counts")
 
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from http import HTTPStatus
 from typing import Final
 
 from readiness.areas.monitoring.config import Config, Service
 from readiness.config.base.area import Area, Find, Look, of
 from readiness.config.base.discovery import Discover
 from readiness.config.base.watching import Prometheus
+from readiness.model.errors import NoData
 
 __all__ = ["AREA"]
 
@@ -44,6 +46,12 @@ def _service(service: Service) -> str:
 
     answer = http.ask(service, service.live)
     clocks.agree_http(answer.headers.get("date"), service.url)
+    if answer.status == HTTPStatus.NOT_FOUND:
+        raise NoData(
+            f"answers 404 at {service.live}",
+            where=service.url,
+            remedy=f"set `health`, `ready` and `live` in [services.{service.name}] to its pages",
+        )
     return f"{service.url} answers {answer.status} at {service.live}"
 
 

@@ -17,19 +17,19 @@ from readiness.lib.prometheus import Prometheus, exposition
 from readiness.lib.prometheus.replies import Target
 from readiness.model.errors import CouldNotMeasure
 
-# The paths of the usual frameworks: Kubernetes, Spring Boot, Quarkus, Mozilla's Dockerflow, and
-# Go servers.
+# The paths of the usual frameworks: Kubernetes, Spring Boot, Quarkus, Mozilla's Dockerflow, Go
+# servers, n8n and Directus.
 _HEALTH: Final = (
     *("/health", "/healthz", "/api/health", "/actuator/health", "/q/health", "/__heartbeat__"),
-    *("/-/healthy", "/status", "/up", "/ping"),
+    *("/-/healthy", "/server/health", "/status", "/up", "/ping"),
 )
 _READY: Final = (
     *("/health/ready", "/readyz", "/ready", "/api/health/ready", "/actuator/health/readiness"),
-    *("/q/health/ready", "/__heartbeat__", "/-/ready"),
+    *("/q/health/ready", "/healthz/readiness", "/__heartbeat__", "/-/ready"),
 )
 _LIVE: Final = (
     *("/health/live", "/livez", "/live", "/api/health/live", "/actuator/health/liveness"),
-    *("/q/health/live", "/__lbheartbeat__", "/-/healthy"),
+    *("/q/health/live", "/__lbheartbeat__", "/-/healthy", "/server/ping"),
 )
 _METRICS: Final = ("/metrics", "/actuator/prometheus", "/q/metrics", "/api/metrics")
 _VERSION: Final = ("/version", "/api/version", "/__version__", "/info", "/actuator/info")
@@ -130,19 +130,23 @@ def _metrics(pages: _Pages, address: Address, sources: Sources) -> Iterator[Find
             yield Line(table, "metrics", path, f"{series} series")
             return
     elsewhere = _scraped_elsewhere(address, sources)
-    own = [url for url in elsewhere if url.startswith(f"{address.url}/")] or elsewhere
+    own = (
+        [target for target in elsewhere if target.url.startswith(f"{address.url}/")]
+        or [target for target in elsewhere if target.pool == address.name]
+        or elsewhere
+    )
     if len(own) == 1:
-        place = own[0].removeprefix(address.url)
-        yield Line(table, "metrics", place, "what Prometheus scrapes on this host")
+        place = own[0].url.removeprefix(address.url)
+        yield Line(table, "metrics", place, f"what Prometheus scrapes as job {own[0].pool}")
         return
-    among = f", one of {', '.join(elsewhere)}" if elsewhere else ""
+    among = f", one of {', '.join(target.url for target in elsewhere)}" if elsewhere else ""
     yield Gap(
         f"metrics; {', '.join(_METRICS[:2])} and others have none",
         f"set `metrics` in [services.{address.name}]: a path, or an address{among}",
     )
 
 
-def _scraped_elsewhere(address: Address, sources: Sources) -> list[str]:
+def _scraped_elsewhere(address: Address, sources: Sources) -> list[Target]:
     """What Prometheus scrapes on the service's host, but itself; nothing if it does not answer."""
     if not sources.prometheus:
         return []
@@ -151,12 +155,13 @@ def _scraped_elsewhere(address: Address, sources: Sources) -> list[str]:
     except CouldNotMeasure:
         return []  # `jobs` names it
     host = urlsplit(address.url).hostname
-    return sorted(
-        target.url
+    found = [
+        target
         for target in targets
         if urlsplit(target.url).hostname == host and "?" not in target.url
         if not _is_of(target, sources.prometheus)
-    )
+    ]
+    return sorted(found, key=lambda target: target.url)
 
 
 def _identity(pages: _Pages, address: Address) -> Iterator[Finding]:
