@@ -101,7 +101,8 @@ class _Page:
         widest = max((len(area.name) for area in own), default=0)
         name = min(widest, self.width // 3)
         own.sort(key=lambda area: ORDER.index(area.worst or Outcome.NOT_RUN))
-        shown = own[:most]
+        # The line "and 1 more" would take the place of that one.
+        shown = own if most and len(own) == most + 1 else own[:most]
         for area in sorted(shown, key=lambda area: area.name):
             yield self._area(area, name)
         if len(own) > len(shown):

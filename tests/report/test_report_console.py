@@ -214,6 +214,18 @@ def test_a_large_run_counts_what_it_leaves_out() -> None:
     assert f"   and {30 - shown} more: readiness show --causes" in rows
 
 
+@pytest.mark.parametrize("areas", range(4, 14))
+def test_one_area_is_shown_rather_than_counted(areas: int) -> None:
+    rows = _rows(make_record(
+        make_check(f"ill-{n % areas}.check-{n}", outcome="fail", severity="blocker")
+        for n in range(60)
+    ))  # fmt: skip
+    named = [row for row in rows if row.startswith("✗ ill-")]
+    counted = [row for row in rows if row.endswith(" more areas")]
+    assert counted == ([f"  and {areas - len(named)} more areas"] if len(named) < areas else [])
+    assert len(named) != areas - 1
+
+
 def test_areas_that_are_well_share_a_line_where_room_is_short() -> None:
     checks = [make_check(f"well-{n:02}.a", severity="blocker") for n in range(30)]
     rows = _rows(make_record([*checks, make_check("ill.a", outcome="fail")]))
