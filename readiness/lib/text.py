@@ -34,4 +34,4 @@ def worst(texts: Iterable[str]) -> str:
 
     Up to 600 characters each: a statement that fixes something must not be cut in the middle.
     """
-    return listed(texts, between="; ", longest=_SENTENCE)
+    return listed(texts, between="; ", longest=_SENTENCE).replace(";; ", "; ")

@@ -139,7 +139,8 @@ class Evidence:
         """
         if self.failures:
             also = [f"not measured: {error.sentence}" for error in self.lost]
-            raise CheckFailed("; ".join([*self.failures, *also]))
+            # A message may end with the semicolon of a statement.
+            raise CheckFailed("; ".join([*self.failures, *also]).replace(";; ", "; "))
         if self.lost:
             raise self._first_lost()
         if not any(m.limit for m in self.measurements):

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from readiness.lib.text import clean
+from readiness.lib.text import clean, worst
 
 
 @given(st.text(), st.integers(min_value=1, max_value=300))
@@ -20,3 +20,7 @@ def test_terminal_codes_and_bidirectional_marks_are_removed() -> None:
 def test_long_text_ends_with_an_ellipsis() -> None:
     assert clean("abcdef", 4) == "abc…"
     assert clean("abcd", 4) == "abcd"
+
+
+def test_a_statement_has_one_semicolon_between_it_and_what_follows() -> None:
+    assert worst(["a: drop index a;", "b: drop index b;"]) == "a: drop index a; b: drop index b;"
