@@ -3,7 +3,7 @@
 Every run ends here, whether it finished, was killed or was refused.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from readiness.config.base.signoffs import Signoff
@@ -114,11 +114,13 @@ def _guides(config: Config) -> Iterable[Guide]:
                 yield Guide(item=item, steps=steps)
 
 
-def _linked(results: Sequence[CheckResult], plan: Iterable[Planned]) -> list[CheckResult]:
+def _linked(results: Sequence[CheckResult], plan: Collection[Planned]) -> list[CheckResult]:
     """Link what missed or could not be judged to the failures that explain it.
 
-    Only failures on the same subject count, if there are any.
+    Of failures on subjects of the same kind only those on the same subject count: one database
+    explains nothing about another.
     """
+    kinds = {p.id: p.spec.each for p in plan}
     explains = {p.id: frozenset(p.spec.explains) for p in plan if p.spec.explains}
     failed = [r for r in results if r.outcome in _MISSED and r.id in explains]
 
@@ -126,7 +128,9 @@ def _linked(results: Sequence[CheckResult], plan: Iterable[Planned]) -> list[Che
         if result.outcome not in _MISSED | {Outcome.ERROR}:
             return result
         found = [other for other in failed if result.id in explains[other.id]]
-        found = [other for other in found if other.subject == result.subject] or found
+        found = [other for other in found if other.subject == result.subject] or [
+            other for other in found if kinds[other.id] != kinds[result.id]
+        ]
         names = tuple(other.name for other in found)
         return result.model_copy(update={"explained_by": names}) if names else result
 

@@ -270,3 +270,34 @@ def test_every_option_has_the_prefix_and_is_explained(pytester: pytest.Pytester)
     for name, text in options:
         assert name.startswith("--readiness")
         assert len(text.split()) > 1, name
+
+
+FOLLOWS = """
+@check("own.first", title="t", why="w", fix="f", each="service", explains=("own.second",))
+def test_first(service, evidence):
+    evidence.judge("value", figure(3 if service.name == "api" else 1), at_most(2))
+
+@check("own.second", title="t", why="w", fix="curl -si URL/health, or [services.NAME] or TABLE",
+       each="service")
+def test_second(service, evidence):
+    evidence.judge("value", figure(3), at_most(2))
+"""
+SERVICES = """
+[services.api]
+url = "http://api.example.com"
+health = "/ping"
+[services.web]
+url = "http://web.example.com"
+"""
+
+
+@BOTH
+def test_a_failure_explains_nothing_about_another_subject_of_its_kind(gate: Gate) -> None:
+    run = gate(FOLLOWS, config=CONFIG + SERVICES)
+    found = {
+        check["subject"]: check for check in run.record["checks"] if check["id"] == "own.second"
+    }
+    assert {name: check["explained_by"] for name, check in found.items()} == {
+        "api": ["own.first[api]"],
+        "web": [],
+    }
