@@ -8,7 +8,7 @@ import pytest
 
 from readiness.areas.database import AREA
 from readiness.areas.database.config import Config
-from readiness.areas.database.probes import sessions
+from readiness.areas.database.probes import server, sessions
 from readiness.model.errors import NotPermitted
 from readiness.model.secrets import Dsn
 from readiness.servers.postgres import PrivatePostgres
@@ -71,6 +71,16 @@ def test_doctor_lists_the_grants_that_make_the_checks_pass(role: Dsn, run: Run) 
     run("; ".join(problem.value.grants))
     assert "PostgreSQL" in look()
     assert failures("privileges", subject) == ""
+
+
+def test_doctor_asks_for_pgstattuple_where_a_table_is_large(role: Dsn, run: Run) -> None:
+    subject = database(role)
+    assert "create extension pgstattuple" not in server.grants(subject)
+    run("create table big as select repeat('x', 1000) as t from generate_series(1, 12000)")
+    run("analyze big")
+    assert "create extension pgstattuple" in server.grants(subject)
+    run("create extension pgstattuple")
+    assert "create extension pgstattuple" not in server.grants(subject)
 
 
 def test_superuser_fails(dsn: Dsn) -> None:

@@ -86,13 +86,18 @@ where c.relkind = 'S' and c.relpersistence <> 't' and @OWN@
 order by 1""".replace("@OWN@", NOT_OURS)
 OLDEST: Final = 13
 """The first major release that the checks support."""
-# Extensions that checks read, which the server has and this database lacks.
+# Extensions that checks read, which the server has and this database lacks. Bloat is measured in
+# large tables and indexes alone; the estimate of their size waits for no lock.
 _EXTENSIONS: Final = """
 select name from pg_available_extensions a
 where installed_version is null
   and (name = 'amcheck' or name = 'pg_stat_statements' and exists (
            select from pg_settings s
-           where s.name = 'shared_preload_libraries' and s.setting ~ a.name))
+           where s.name = 'shared_preload_libraries' and s.setting ~ a.name)
+       or name = 'pgstattuple' and exists (
+           select from pg_class c
+           where c.oid >= 16384 and c.relkind in ('r', 'm', 't', 'i')
+             and c.relpages * current_setting('block_size')::bigint >= %s))
 order by 1"""
 _RUNS_AMCHECK: Final = (
     "bt_index_check(regclass, boolean)",
@@ -237,7 +242,8 @@ def grants(database: Database) -> list[str]:
     with looking(database) as connection:
         functions = [name for (name,) in postgres.fetch(connection, _AMCHECK)]
         # Only a role that sees the settings is told what is loaded.
-        extensions = [name for (name,) in postgres.fetch(connection, _EXTENSIONS)]
+        lacking = postgres.fetch(connection, _EXTENSIONS, [database.bloat.min_bytes])
+        extensions = [name for (name,) in lacking]
         if "amcheck" in extensions:
             functions = [*_RUNS_AMCHECK[: 1 + postgres.is_at_least(connection, 14)]]
     return [
