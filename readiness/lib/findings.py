@@ -1,6 +1,6 @@
 """Findings that areas judge alike: lists that must be empty, and severities of other tools."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Literal, get_args
 
 from readiness.lib.text import worst
@@ -25,6 +25,7 @@ def none_of(
     source: str,
     *,
     setting: str = "",
+    commands: Iterable[str] = (),
     warn_only: bool = False,
 ) -> bool:
     """Judge that a list is empty: `found` has one text for each thing that is wrong.
@@ -38,5 +39,6 @@ def none_of(
         equal_to(0, setting),
         worst(found),
         says=f"{len(found)} of {among} {name}",
+        commands=commands,
         warn_only=warn_only,
     )

@@ -23,10 +23,14 @@ def clean(text: str, longest: int = LONGEST) -> str:
 def listed(
     texts: Iterable[str], *, most: int = 3, between: str = ", ", longest: int = LONGEST
 ) -> str:
-    """The first of some texts, cleaned, and how many more there are."""
+    """The first of some texts, cleaned, and how many more there are.
+
+    A text that is a statement brings a semicolon of its own.
+    """
     found = list(texts)
     more = f"{between}and {len(found) - most} more" if len(found) > most else ""
-    return between.join(clean(text, longest) for text in found[:most]) + more
+    shown = between.join(clean(text, longest) for text in found[:most]) + more
+    return shown.replace(f";{between}", between) if between == "; " else shown
 
 
 def worst(texts: Iterable[str]) -> str:
@@ -34,4 +38,4 @@ def worst(texts: Iterable[str]) -> str:
 
     Up to 600 characters each: a statement that fixes something must not be cut in the middle.
     """
-    return listed(texts, between="; ", longest=_SENTENCE).replace(";; ", "; ")
+    return listed(texts, between="; ", longest=_SENTENCE)

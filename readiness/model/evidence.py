@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -58,6 +58,7 @@ class Evidence:
         measurements: what was measured, in order.
         failures: the messages of missed limits.
         warnings: the same for judgements that only warn.
+        commands: what to run for the missed limits, each to be pasted as it is.
         lost: the errors of judgements that could not be made.
     """
 
@@ -66,6 +67,7 @@ class Evidence:
     measurements: list[Measurement] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
     lost: list[CouldNotMeasure] = field(default_factory=list)
 
     def record(self, measurement: Measurement) -> None:
@@ -80,6 +82,7 @@ class Evidence:
         because: str = "",
         *,
         says: str = "",
+        commands: Iterable[str] = (),
         warn_only: bool = False,
     ) -> bool:
         """Compare a measurement with its limit, and add both.
@@ -91,6 +94,7 @@ class Evidence:
             because: details of a miss, such as the names of what is wrong; the end of the message.
             says: what was seen, as a sentence without a full stop: the beginning of the message.
                 By default the measurement's name and figure.
+            commands: what to run after a miss, with all names filled in.
             warn_only: a miss is a warning, which never decides.
 
         Returns:
@@ -111,6 +115,8 @@ class Evidence:
         if limit.holds(judged.value):
             return True
         message = figures.miss(judged, says)
+        if not warn_only:
+            self.commands += commands
         (self.warnings if warn_only else self.failures).append(
             f"{message}: {because}" if because else message
         )
@@ -167,6 +173,7 @@ class Finding:
     started: datetime
     duration_s: float
     causes: tuple[Cause, ...] = ()
+    commands: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Encode as JSON; never raises, and secrets are redacted."""
@@ -178,6 +185,7 @@ class Finding:
                 "started": self.started.isoformat(),
                 "duration_s": self.duration_s,
                 "causes": [[redact(c.what), redact(c.remedy)] for c in self.causes],
+                "commands": [redact(command) for command in self.commands],
             },
             default=_last_resort,
         )

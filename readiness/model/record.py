@@ -72,6 +72,8 @@ class CheckResult(_Frozen):
     """Why it does not apply, or does not decide yet."""
     causes: tuple[CauseNote, ...] = ()
     """Why it, or a part of it, could not be judged."""
+    commands: tuple[str, ...] = ()
+    """What to run for the limits that it missed, to be pasted; `fix` is for all that it judges."""
     explained_by: tuple[str, ...] = ()
     """The names of failed checks that explain why it failed or could not be judged."""
 
@@ -475,6 +477,7 @@ def _check_payload(check: CheckResult) -> dict[str, object]:
         "message": check.message,
         "why": check.why,
         "fix": check.fix,
+        "commands": list(check.commands),
         "failure_title": check.failure_title,
         "started": _time(check.started) if check.started else None,
         "duration_s": check.duration_s,

@@ -199,10 +199,12 @@ def said(step: Step, longest: int = 600) -> str:
 
 
 def command(step: Step) -> str:
-    """One command to paste: that of the judgement that missed, if its fix names it.
+    """One command to paste: that of the judgement that missed, if it or its fix has one.
 
     Where neither the fix nor the remedy has one: the command that shows the whole check.
     """
+    if step.commands:
+        return line(step.commands[0])
     missed = step.checks[0].missed if step.kind == "failure" else ()
     return _command(step.remedy, missed) or show_command(step.checks[0])
 

@@ -229,7 +229,7 @@ def _todo(
     number: int, step: Step, anchors: Mapping[tuple[str, str], str], causes: Mapping[str, str]
 ) -> Todo:
     remedy: RichText = rich(step.remedy)
-    given = command(remedy)
+    given = "\n".join(clean(one) for one in step.commands) or command(remedy)
     shown = [Link(line(c.name, 120), anchors[c.id, c.subject]) for c in step.checks]
     first = step.checks[0]
     failure = step.kind == "failure"

@@ -22,6 +22,8 @@ class Step:
         text: the failure's message, or the cause.
         remedy: the fix of the check, or the remedy of the cause; may hold commands.
         checks: the checks that it makes pass or judges.
+        commands: what to run for what a failure missed, to be pasted; the remedy is for all that
+            the check judges.
         explained: further checks that failed or could not be judged because of this failure.
     """
 
@@ -31,6 +33,7 @@ class Step:
     remedy: str
     checks: tuple[CheckResult, ...]
     explained: tuple[CheckResult, ...] = ()
+    commands: tuple[str, ...] = ()
 
     @property
     def blockers(self) -> int:
@@ -108,7 +111,9 @@ def _failures(
         if check.outcome is Outcome.FAIL:
             follows = explained.get(check.name, ())
             severity = _highest((check, *follows))
-            yield Step("failure", severity, check.message, check.fix, (check,), follows)
+            yield Step(
+                "failure", severity, check.message, check.fix, (check,), follows, check.commands
+            )
 
 
 def _causes(checks: Iterable[CheckResult]) -> Iterator[Step]:

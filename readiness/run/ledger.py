@@ -96,6 +96,7 @@ class _Progress:
     messages: list[str] = field(default_factory=list)
     measurements: tuple[Measurement, ...] = ()
     causes: tuple[CauseNote, ...] = ()
+    commands: tuple[str, ...] = ()
     started: datetime | None = None
     duration_s: float = 0.0
     finished: bool = False
@@ -223,6 +224,7 @@ class Ledger:
                 CauseNote(what=str(what), remedy=str(remedy))
                 for what, remedy in finding.get("causes", ())
             )
+            progress.commands += tuple(map(str, finding.get("commands", ())))
             progress.duration_s = max(progress.duration_s, float(finding["duration_s"]))
         self._status(progress, event, has_finding=isinstance(finding, dict))
         if event["when"] == "teardown":
@@ -258,6 +260,7 @@ class Ledger:
             duration_s=round(progress.duration_s, 3),
             measurements=progress.measurements,
             causes=causes,
+            commands=tuple(dict.fromkeys(progress.commands)),
         )
 
     def _conclusion(self, planned: Planned, progress: _Progress) -> tuple[Outcome, str]:

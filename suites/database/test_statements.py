@@ -47,14 +47,17 @@ def test_slow_query_tracking(database: Database, evidence: Evidence) -> None:
     """By the settings in force, and by what the monitoring role can read."""
     with looking(database) as connection:
         found = statements.tracking(connection)
-    load = f"alter system set shared_preload_libraries = {found.libraries}; then restart the server"
-    for name, there, because in (
-        ("loaded", found.loaded, load),
-        ("created in this database", found.created, "create extension pg_stat_statements;"),
+    load = f"alter system set shared_preload_libraries = {found.libraries};"
+    for name, there, command, then in (
+        ("loaded", found.loaded, load, " then restart the server"),
+        ("created in this database", found.created, "create extension pg_stat_statements;", ""),
     ):
         measured = Measurement(f"{_VIEW} is {name}", there, "truth", "pg_settings, pg_extension")
         says = f"{_VIEW} is not {name}"
-        evidence.judge("installed", measured, equal_to(value=True), because, says=says)
+        because = f"{command}{then}"
+        evidence.judge(
+            "installed", measured, equal_to(value=True), because, says=says, commands=[command]
+        )
     if found.loaded and found.created:
         _judge_counting(found, evidence)
     _judge_log(found, database.statements, evidence)
@@ -64,7 +67,7 @@ def _judge_counting(found: Tracking, evidence: Evidence) -> None:
     measured = Measurement("pg_stat_statements.track", found.track, "text", "pg_settings")
     because = "alter system set pg_stat_statements.track = 'top'; select pg_reload_conf();"
     says = "Statements are not counted: pg_stat_statements.track is none"
-    evidence.judge("counted", measured, Limit("!=", "none"), because, says=says)
+    evidence.judge("counted", measured, Limit("!=", "none"), because, says=says, commands=[because])
     evidence.judge(
         "visible",
         Measurement("Statements hidden from the monitoring role", found.hidden, "count", _VIEW),
@@ -86,9 +89,8 @@ def _judge_log(found: Tracking, limits: Statements, evidence: Evidence) -> None:
     limit_ms = limits.logged_from_ms
     measured = Measurement("Statements are logged from", from_ms, "ms", found.logged_by)
     because = f"alter system set {setting} = {limit_ms:g}; select pg_reload_conf();"
-    evidence.judge(
-        "logged", measured, at_most(limit_ms, limits.deciding("logged_from_ms")), because, says=says
-    )
+    limit = at_most(limit_ms, limits.deciding("logged_from_ms"))
+    evidence.judge("logged", measured, limit, because, says=says, commands=[because])
 
 
 @check(

@@ -1,5 +1,6 @@
 """Whether the application can write, and whether what it commits is kept."""
 
+import json
 from fnmatch import fnmatchcase
 
 from readiness import Evidence, Measurement, at_least, check
@@ -197,5 +198,13 @@ def _judge_tables(database: Database, connection: Connection, evidence: Evidence
     ]
     name = "tables unlogged, so that a crash or a failover empties them"
     for filled in (True, False):
-        some = [str(one) for one in lost if bool(one.size or one.is_sequence) is filled]
-        none_of(evidence, "unlogged", name, some, tables, source, warn_only=not filled)
+        emptied = [one for one in lost if bool(one.size or one.is_sequence) is filled]
+        accept = ", ".join(json.dumps(one.name) for one in emptied)
+        none_of(
+            evidence, "unlogged", name, [*map(str, emptied)], tables, source,
+            commands=[
+                *(one.fix for one in emptied),
+                f"-- or accept the loss, in [{database.place}]: unlogged = [{accept}]",
+            ],
+            warn_only=not filled,
+        )  # fmt: skip

@@ -205,6 +205,7 @@ def _judge_rules(connection: Connection, evidence: Evidence) -> None:
         equal_to(0),
         listed(map(str, open_), between="; "),
         says=f"{counted(len(open_), 'constraint is', 'constraints are')} not validated",
+        commands=[one.fix for one in open_],
     )
     evidence.judge(
         "triggers-off",
@@ -212,6 +213,7 @@ def _judge_rules(connection: Connection, evidence: Evidence) -> None:
         equal_to(0),
         listed(map(str, off), between="; "),
         says=f"{counted(len(off), 'trigger is', 'triggers are')} switched off",
+        commands=[one.fix for one in off],
     )
 
 
@@ -241,6 +243,7 @@ def _judge_sequences(connection: Connection, evidence: Evidence) -> None:
         says=counted(
             len(behind), "sequence is behind its column", "sequences are behind their columns"
         ),
+        commands=[one.fix for one in behind],
     )
     if found.unread:
         raise found.unread

@@ -277,7 +277,7 @@ FOLLOWS = """
 def test_first(service, evidence):
     evidence.judge("value", figure(3 if service.name == "api" else 1), at_most(2))
 
-@check("own.second", title="t", why="w", fix="curl -si URL/health, or [services.NAME] or TABLE",
+@check("own.second", title="t", why="w", fix="curl -si HEALTH_URL, or [services.NAME] or TABLE",
        each="service")
 def test_second(service, evidence):
     evidence.judge("value", figure(3), at_most(2))
@@ -301,3 +301,29 @@ def test_a_failure_explains_nothing_about_another_subject_of_its_kind(gate: Gate
         "api": ["own.first[api]"],
         "web": [],
     }
+
+
+@BOTH
+def test_a_fix_has_the_addresses_and_names_of_its_subject(gate: Gate) -> None:
+    run = gate(FOLLOWS, config=CONFIG + SERVICES)
+    assert [check["fix"] for check in run.record["checks"] if check["id"] == "own.second"] == [
+        "curl -si http://api.example.com/ping, or [services.api] or TABLE",
+        "curl -si http://web.example.com/health, or [services.web] or TABLE",
+    ]
+
+
+COMMANDS = """
+@check("own.two", title="t", why="w", fix="Other:\\n    set default = off;")
+def test_two(evidence):
+    evidence.judge("one", figure(3), at_most(2), commands=["alter table a;", "alter table b;"])
+    evidence.judge("two", figure(1), at_most(2), commands=["alter table c;"])
+    evidence.judge("three", figure(3), at_most(2), commands=["alter table d;"], warn_only=True)
+"""
+
+
+@BOTH
+def test_the_commands_of_what_missed_come_before_the_fix_of_the_whole_check(gate: Gate) -> None:
+    run = gate(COMMANDS)
+    (check,) = run.record["checks"]
+    assert check["commands"] == ["alter table a;", "alter table b;"]
+    assert "<code>alter table a;\nalter table b;</code>" in run.files["reports/readiness.html"]

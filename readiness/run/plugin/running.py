@@ -113,6 +113,7 @@ class Running:
             started=item.stash.get(_STARTED, now()),
             duration_s=call.duration,
             causes=tuple(_causes(error, evidence)) if outcome in _UNJUDGED else (),
+            commands=tuple(evidence.commands) if outcome is Outcome.FAIL else (),
         )
 
     @contextmanager

@@ -205,9 +205,13 @@ class Unlogged:
     is_sequence: bool
     size: int
 
+    @property
+    def fix(self) -> str:
+        """The statement that makes it survive a crash."""
+        return f"alter {'sequence' if self.is_sequence else 'table'} {self.quoted} set logged;"
+
     def __str__(self) -> str:
-        kind = "sequence" if self.is_sequence else "table"
-        return f"{self.name}: alter {kind} {self.quoted} set logged;"
+        return f"{self.name}: {self.fix}"
 
 
 def tables(connection: Connection) -> int:
