@@ -74,13 +74,13 @@ def _finding(check: CheckResult, width: int, paint: Paint, *, with_fix: bool) ->
         for remedy in dict.fromkeys(cause.remedy for cause in check.causes if cause.remedy):
             yield from _rich(remedy, width, "  → ")
     else:
-        yield from _run(check.commands, "  ")
+        yield from _run(check.commands, "  → ")
         yield from _rich(check.fix, width, "  → ")
 
 
-def _run(commands: Iterable[str], indent: str) -> Iterator[str]:
+def _run(commands: Iterable[str], lead: str) -> Iterator[str]:
     """What to paste for this failure, before the fix of all that the check judges."""
-    yield from (f"{indent}$ {line(command, 4000)}" for command in commands)
+    yield from (f"{lead}{line(command, 4000)}" for command in commands)
 
 
 def _decided(check: CheckResult, width: int) -> Iterator[str]:
@@ -105,7 +105,7 @@ def _causes(todo: Sequence[Step], width: int, paint: Paint) -> Iterator[str]:
         lead = f"{number:>2} {step.severity.upper():<8} "
         indent = " " * len(lead)
         yield from (paint(row, "bold") for row in wrap(brief.said(step), width, indent, lead))
-        yield from _run(step.commands, indent)
+        yield from _run(step.commands, f"{indent[:-2]}→ ")
         yield from _rich(step.remedy, width, f"{indent[:-2]}→ ")
         names = ", ".join(line(check.name, 300) for check in (*step.checks, *step.explained))
         yield from wrap(f"unblocks {step.unblocks}: {names}", width, indent, indent)
