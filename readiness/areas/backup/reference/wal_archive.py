@@ -33,7 +33,7 @@ repo1-path={repository}
 repo1-cipher-type=aes-256-cbc
 repo1-cipher-pass={password}
 repo1-retention-full=2
-lock-path={folder}/lock
+{bundle}lock-path={folder}/lock
 spool-path={folder}/spool
 log-level-file=off
 log-level-console=warn
@@ -46,6 +46,9 @@ pg1-path={data}
 pg1-port={port}
 pg1-user={user}
 """
+# Small files are joined: each file of a backup is flushed to the disk, and a server has 1300.
+_BUNDLE: Final = "repo1-bundle=y\n"
+_BUNDLING: Final = (2, 39)  # Ubuntu 22.04 has 2.37
 _PATIENCE_S: Final = 90.0
 _SEGMENT: Final = re.compile(r"^([0-9A-F]{24})-")
 _FAILING: Final = """
@@ -151,9 +154,11 @@ class WalArchive:
     def _write_config(self, server: PrivatePostgres) -> None:
         key = secrets.token_hex(24)
         register(key)
+        version = tuple(map(int, re.findall(r"\d+", self.run("version"))))
         text = _CONFIG.format(
             repository=self.repository, password=key, folder=self.folder, stanza=STANZA,
             data=server.home / "data", port=server.port, user=server.superuser,
+            bundle=_BUNDLE if version >= _BUNDLING else "",
         )  # fmt: skip
         for path, content in (
             (self.config, text),
