@@ -28,6 +28,7 @@ from readiness.reference import stack_config
 from readiness.servers import programs
 from readiness.servers.levers import PEERS
 from readiness.servers.processes import Daemon, free_port, request_json
+from readiness.servers.shop import Shop
 
 RETENTION: Final = "1d"
 _PORT: Final = "PORT"
@@ -200,10 +201,12 @@ class Monitoring:
         )
         self._start_grafana()
 
-    def start_all(self, executor: Executor, service: "Future[Daemon]", dsn: "Future[str]") -> None:
+    def start_all(
+        self, executor: Executor, service: "Future[Daemon]", shop: "Future[Shop]"
+    ) -> None:
         """Start the whole stack, in parallel with the target that it monitors."""
         outputs = executor.submit(self.start_outputs)
-        self.start_postgres_exporter(dsn.result())
+        self.start_postgres_exporter(shop.result().monitor)
         outputs.result()
         self.start_prometheus(service.result())
 

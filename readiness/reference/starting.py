@@ -148,7 +148,7 @@ class Starter:
         Raises:
             ReferenceSystemError: PostgreSQL or the service did not start.
         """
-        executor = ThreadPoolExecutor(max_workers=8, thread_name_prefix="reference")
+        executor = ThreadPoolExecutor(max_workers=12, thread_name_prefix="reference")
         try:
             return self._start(executor, provider)
         except BaseException:  # an interrupt too must leave nothing
@@ -162,13 +162,13 @@ class Starter:
         # All in one download; a part whose program is missing is absent, with the reason.
         programs.fetch(programs.REFERENCE, self._progress)
         stack = Monitoring(self._folder, self._guardian, self._release)
-        dsn: Future[str] = Future()
-        service: Future[Daemon] = Future()
+        made: Future[Shop] = Future()
         metrics = self._optional(
             executor, TIMESCALE, lambda: start_metrics(self._folder / "metrics", self._guardian)
         )
+        service = executor.submit(lambda: self._service(made.result()).start())
         watching = (
-            executor.submit(stack.start_all, executor, service, dsn)
+            executor.submit(stack.start_all, executor, service, made)
             if MONITORING in self._parts
             else None
         )
@@ -178,24 +178,22 @@ class Starter:
             base = self._base(provider)
             archive = executor.submit(_begin, base)
             shop = create_shop(base.server)
-            dsn.set_result(shop.monitor)
-            self._progress(
-                f"PostgreSQL runs ({base.provider}); filling the database, starting the service"
-            )
-            filled = executor.submit(_fill, shop)
-            beside = self._beside(executor, base, shop, archive, metrics, service)
-            service.set_result(self._service(shop).start())
-            filled.result()
-        except BaseException as problem:  # other threads wait for these
-            for future in (dsn, service):
-                if not future.done():
-                    future.set_exception(
-                        problem if isinstance(problem, Exception) else ReferenceSystemError("ended")
-                    )
+            made.set_result(shop)
+        except BaseException as problem:  # other threads wait for it
+            if not made.done():
+                made.set_exception(
+                    problem if isinstance(problem, Exception) else ReferenceSystemError("ended")
+                )
             raise
+        self._progress(
+            f"PostgreSQL runs ({base.provider}); filling the database, starting the service"
+        )
+        filled = executor.submit(_fill, shop)
+        beside = self._beside(executor, base, shop, archive, metrics, service)
+        filled.result()
         history_of = executor.submit(self._use, shop)
         reading = executor.submit(read_shop, shop)
-        backups = self._back_up(base.server, shop, stack, archive)
+        backups = self._back_up(base.server, shop, stack)
         if watching:
             self._progress("starting the monitoring")
             watching.result()
@@ -270,9 +268,17 @@ class Starter:
     ) -> Running:
         metrics = _there(beside.metrics)
         manifests.copy_files(self._folder)
+        # First what is written here: the parts that are waited for start meanwhile.
         return Running(
             release=self._release,
             provider=base.provider,
+            audited=write_audit(self._folder, RELEASES.get(self._release, "")),
+            released=target.make(self._folder, self._release, _copies(backups)),
+            configuration=configuration.make(self._folder, self._variables(shop)),
+            migrations=database.copy_files(self._folder),
+            manifest=database.save_manifest(shop.monitor, self._folder),
+            cluster=copy_manifests(self._folder),
+            signed=signoff.make(self._folder, self._release),
             server=base.server,
             shop=shop,
             service=service,
@@ -283,18 +289,11 @@ class Starter:
             fleet=_there(beside.fleet),
             edge=_there(beside.edge),
             catalog=_there(beside.catalog),
-            audited=write_audit(self._folder, RELEASES.get(self._release, "")),
-            backups=backups,
-            released=target.make(self._folder, self._release, _copies(backups)),
-            configuration=configuration.make(self._folder, self._variables(shop)),
-            migrations=database.copy_files(self._folder),
-            manifest=database.save_manifest(shop.monitor, self._folder),
-            cluster=copy_manifests(self._folder),
+            backups=backups and replace(backups, archive=_there(beside.archive)),
             config=self._folder / CONFIG,
             behaviour=self._folder / _BEHAVIOUR,
             history=history_of.result(),
             metrics_history=self._record(metrics) if metrics else None,
-            signed=signoff.make(self._folder, self._release),
             secrets=self._secrets,
             absent={
                 **{f"provider {name}": reason for name, reason in base.refused.items()},
@@ -358,16 +357,12 @@ class Starter:
         parts.begin(file, *parts.taken(metrics.monitor))
         return file
 
-    def _back_up(
-        self, server: Server, shop: Shop, stack: Monitoring, archive: Future[WalArchive | str]
-    ) -> Backups | None:
+    def _back_up(self, server: Server, shop: Shop, stack: Monitoring) -> Backups | None:
         if BACKUP not in self._parts:
             stack.absent[BACKUP] = _NOT_WANTED
             return None
         self._progress("writing a backup")
-        made = make_backups(shop, self._folder, programs_for(server))
-        found = archive.result()
-        return made if isinstance(found, str) else replace(made, archive=found)
+        return make_backups(shop, self._folder, programs_for(server))
 
 
 def _there(part: Future[_T | str]) -> _T | None:
