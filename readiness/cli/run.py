@@ -84,7 +84,9 @@ def reference_options(reports: Path, provider: str | None) -> Iterator[Options]:
     from readiness.reference.system import ReferenceSystem
     from readiness.run import marker
     from readiness.run.safety import fingerprint
+    from readiness.servers.files import work_in_memory
 
+    work_in_memory()
     with ReferenceSystem.start(provider=provider, progress=_say) as system:
         _say(f"{system.coverage} (PostgreSQL: {system.provider})")
         loaded = load(system.config_path, os.environ | system.environ)

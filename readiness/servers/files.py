@@ -3,7 +3,9 @@
 import contextlib
 import fcntl
 import os
+import re
 import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +20,8 @@ Document = dict[str, Any]
 CACHE: Final = "READINESS_CACHE"
 """The variable that names the folder."""
 _SHARED: Final = Path("/var/cache/readiness")
+_TEMPORARY: Final = ("TMPDIR", "TEMP", "TMP")
+_AMPLE_BYTES: Final = 6 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,35 @@ class _File:
     content: bytes
     mode: int
     times_ns: tuple[int, int]
+
+
+def memory_folder() -> Path | None:
+    """A folder in memory, if there is plenty: a new database takes a tenth of the time there.
+
+    Containers often have 64 MB, from which no program may be started.
+    """
+    place = Path("/dev/shm")  # noqa: S108 - what is made there gets a random name
+    try:
+        held = os.statvfs(place)
+        (free_kib,) = re.findall(r"MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text())
+    except (OSError, ValueError):
+        return None
+    ample = min(held.f_bavail * held.f_frsize, int(free_kib) << 10) > _AMPLE_BYTES
+    usable = os.access(place, os.W_OK) and not held.f_flag & os.ST_NOEXEC
+    return place if ample and usable else None
+
+
+def work_in_memory() -> None:
+    """Keep temporary files in memory if there is plenty, unless the environment names a folder.
+
+    A reference system flushes and removes thousands of files: on a busy disk, that is most of
+    the time of its start and its end.
+    """
+    if any(map(os.environ.get, _TEMPORARY)):
+        return
+    if place := memory_folder():
+        os.environ["TMPDIR"] = str(place)  # for this process and its children
+        tempfile.tempdir = None
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -5,7 +5,6 @@ temporary folder of its own. So only what is of this session is found, whoever e
 """
 
 import os
-import re
 import secrets
 import tempfile
 from pathlib import Path
@@ -15,11 +14,11 @@ import pytest
 
 from readiness.lib import watchdog
 from readiness.lib.guardian import Guardian
+from readiness.servers.files import memory_folder
 from tests.support.processes import eventually
 
 MARK: Final = "READINESS_TEST_SESSION"
 _OURS: Final = ("readiness-", "rdy-", "order-service-")
-_AMPLE_BYTES: Final = 6 << 30
 _LEAVING_S: Final = float(os.environ.get("READINESS_TEST_LEAVING_S", "20"))
 
 
@@ -30,28 +29,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(_Session(config), "leftovers of the session")
 
 
-def _memory() -> Path | None:
-    """A folder in memory, if there is plenty: a new database takes a tenth of the time there.
-
-    Containers often have 64 MB, from which no program may be started.
-    """
-    place = Path("/dev/shm")
-    try:
-        held = os.statvfs(place)
-        (free_kib,) = re.findall(r"MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text())
-    except (OSError, ValueError):
-        return None
-    ample = min(held.f_bavail * held.f_frsize, int(free_kib) << 10) > _AMPLE_BYTES
-    usable = os.access(place, os.W_OK) and not held.f_flag & os.ST_NOEXEC
-    return place if ample and usable else None
-
-
 class _Session:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._id = secrets.token_hex(8)
         self._guardian = Guardian()
-        memory = None if "TMPDIR" in os.environ else _memory()
+        memory = None if "TMPDIR" in os.environ else memory_folder()
         # Short, for the paths of sockets; readable, for servers of other accounts.
         self._folder = Path(tempfile.mkdtemp(prefix="rt-", dir=memory))
         self._folder.chmod(0o1777)
