@@ -68,10 +68,13 @@ ASK_S: Final = 30.0
 """Seconds that a query to a tool may take."""
 _LONGEST: Final = 16 * 1024 * 1024
 _SAID: Final = 300
+_ERRORS: Final = 8192
+# What Go tools log before they say what is wrong: `E1201 12:57:46.051653 816 memcache.go:265] `.
+_LOGGED: Final = re.compile(r"[ \w.:]*\b\w+\.go:\d+\] ")
 _LOOK_S: Final = 0.2
 _CREDENTIAL: Final = re.compile(
     r"(\b\w*(?:password|passwd|secret|token|api[_-]?key|authorization)\w*[\"']?\s*[=:]\s*"
-    r"(?:bearer\s+)?|://[^/\s:@]*:)[^\s@,;]+",
+    r"(?:bearer\s+)?|://[^/\s:@]*:(?=\S*@))[^\s@,;]+",
     re.IGNORECASE,
 )
 
@@ -227,8 +230,10 @@ def started(
 
 
 def _end_of(file: IO[bytes]) -> str:
-    file.seek(max(0, file.seek(0, os.SEEK_END) - _SAID))
-    return clean(veiled(file.read().decode("utf-8", "replace")), _SAID)
+    file.seek(max(0, file.seek(0, os.SEEK_END) - _ERRORS))
+    lines = veiled(file.read().decode("utf-8", "replace")).splitlines()
+    said = [line for line in lines if not _LOGGED.match(line)] or lines
+    return clean("\n".join(said).strip()[-_SAID:], _SAID)
 
 
 def veiled(text: str) -> str:

@@ -45,6 +45,25 @@ CONFIG = json.dumps({"contexts": [{"name": "staging"}], "users": [{"user": {"tok
 UID = {"uid": "1"}
 
 
+# As kubectl 1.36 prints it: what its client library logs comes before what it says itself.
+LOGGED = (
+    'E1201 12:57:46.051653   27156 memcache.go:265] "Unhandled Error" err="couldn\'t get current'
+    ' server API group list: Get \\"https://10.0.0.1:6443/api?timeout=3s\\": {}"\n'
+)
+REFUSED = (
+    LOGGED.format("dial tcp 10.0.0.1:6443: connect: connection refused")
+    * 5
+    + "The connection to the server 10.0.0.1:6443 was refused"
+    " - did you specify the right host or port?\n"
+)
+PLUGIN = (
+    LOGGED.format("getting credentials: exec: executable aws failed with exit code 255")
+    + "Error loading SSO session: it has expired\n"
+    + "Unable to connect to the server: getting credentials:"
+    " exec: executable aws failed with exit code 255\n"
+)
+
+
 def items(*objects: dict[str, Any]) -> str:
     return json.dumps({"kind": "List", "apiVersion": "v1", "items": list(objects)})
 
@@ -159,14 +178,19 @@ def test_too_long_list_of_pods_leaves_only_the_nodes_unknown(shim: Shim) -> None
          NotPermitted, "is forbidden"),
         ({"api": answer("", 1, "error: You must be logged in to the server (Unauthorized)")},
          NotPermitted, "logged in"),
-        ({"api": answer("", 1, "The connection to the server 10.0.0.1:6443 was refused")},
-         Unreachable, "was refused"),
+        ({"api": answer("", 1, REFUSED)},
+         Unreachable, "ended with 1: The connection to the server 10.0.0.1:6443 was refused"),
+        ({"api": answer("", 1, PLUGIN)},
+         NotPermitted, "ended with 1: Error loading SSO session: it has expired Unable to"),
+        ({"api": answer("", 1, LOGGED.format("refused"))}, Unreachable, "ended with 1: E1201 "),
         ({"get_deployments": answer("", 1, "Unable to connect to the server: i/o timeout")},
          Unreachable, "Unable to connect"),
         ({"get_deployments": answer("", 1, "error: boom")},
          CouldNotMeasure, "ended with 1: .*boom"),
         ({"config_view": answer("", 1, "error: cannot locate context staging")},
          NoData, "cannot locate context"),
+        ({"config_view": answer("", 1, "error: cannot locate user ci")},
+         NoData, "cannot locate user"),
         ({"config_view": answer('{"contexts": [{"name": "production"}]}')},
          NoData, "has no context 'staging'"),
         ({"config_view": answer('{"contexts": null}')}, NoData, "is not a configuration"),

@@ -19,16 +19,17 @@ from readiness.model.secrets import redact
 
 # What kubectl prints, the error that it means, and its remedy; the first one that matches.
 _FAILURES: Final[Sequence[tuple[str, type[CouldNotMeasure], str]]] = (
-    ("cannot locate context|no context exists", NoData, "kubectl config get-contexts"),
+    ("cannot locate|no context exists", NoData, "kubectl config get-contexts"),
     (
-        "forbidden|unauthorized|must be logged in",
+        "unauthorized|must be logged in|getting credentials|(credential|exec|auth) plugin",
         NotPermitted,
-        "grant the role get and list on them",
+        "log in again, until this works: kubectl --context {context} api-resources",
     ),
+    ("forbidden", NotPermitted, "grant the role get and list on them"),
     (
         "unable to connect|refused|no such host|i/o timeout|deadline exceeded|timed out",
         Unreachable,
-        "check that the cluster is reachable: kubectl cluster-info",
+        "check that the cluster is reachable: kubectl --context {context} api-resources",
     ),
 )
 
@@ -223,5 +224,6 @@ class Kubectl:
         where = f"kubectl, context {self._cluster.context}"
         for pattern, error, remedy in _FAILURES:
             if re.search(pattern, said, re.IGNORECASE):
-                raise error(problem, where=where, remedy=remedy)
+                advice = remedy.format(context=self._cluster.context)
+                raise error(problem, where=where, remedy=advice)
         raise CouldNotMeasure(problem, where=where, remedy="run it by hand")
