@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Final, TypedDict
 
 from readiness.lib.text import clean
-from readiness.model.errors import CouldNotMeasure
+from readiness.model.errors import CouldNotMeasure, TookTooLong
 from readiness.model.secrets import PLACEHOLDER
 
 
@@ -128,7 +128,7 @@ class Started:
         self,
         process: "subprocess.Popen[bytes]",
         files: tuple[IO[bytes], IO[bytes]],
-        broken: Callable[[str], CouldNotMeasure],
+        broken: Callable[[str, type[CouldNotMeasure]], CouldNotMeasure],
     ) -> None:
         self._process = process
         self._output, self._errors = files
@@ -143,12 +143,13 @@ class Started:
         """Wait for its end.
 
         Raises:
-            CouldNotMeasure: it exceeds the time, or `poll` raises.
+            TookTooLong: it exceeds the time.
+            CouldNotMeasure: `poll` raises.
         """
         deadline = time.monotonic() + timeout_s
         while (answer := self.poll()) is None:
             if time.monotonic() > deadline:
-                raise self._broken(f"did not end within {timeout_s:g} s")
+                raise self._broken(f"did not end within {timeout_s:g} s", TookTooLong)
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_LOOK_S)
         return answer
@@ -162,7 +163,8 @@ class Started:
         status = self._process.poll()  # before the size: its last output counts too
         for file in (self._output, self._errors):
             if os.fstat(file.fileno()).st_size > _LONGEST:
-                raise self._broken(f"printed more than {_LONGEST // 2**20} MiB")
+                problem = f"printed more than {_LONGEST // 2**20} MiB"
+                raise self._broken(problem, CouldNotMeasure)
         return None if status is None else self._answer(status)
 
     def _answer(self, status: int) -> Answer:
@@ -202,10 +204,8 @@ def started(
         CouldNotMeasure: it cannot be started.
     """
 
-    def broken(problem: str) -> CouldNotMeasure:
-        return CouldNotMeasure(
-            f"the command to {verb} {problem}", where=shlex.join(argv), remedy=remedy
-        )
+    def broken(problem: str, kind: type[CouldNotMeasure]) -> CouldNotMeasure:
+        return kind(f"the command to {verb} {problem}", where=shlex.join(argv), remedy=remedy)
 
     # Files, not pipes: a daemon that the command starts would keep a pipe open.
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
@@ -221,7 +221,8 @@ def started(
                 **(account.popen if account else {}),
             )
         except OSError as error:
-            raise broken(f"cannot be started: {error.strerror}") from None
+            problem = f"cannot be started: {error.strerror}"
+            raise broken(problem, CouldNotMeasure) from None
         running = Started(process, (output, errors), broken)
         try:
             yield running

@@ -200,19 +200,32 @@ def test_what_is_forbidden_is_named_with_the_role_that_allows_it(cluster: ApiSer
     assert config.manifests
     assert config.manifests.cluster
     assert "what may not be read: services, ingresses.v1.networking.k8s.io, nodes" in output
-    assert f"kubectl --context {CONTEXT} apply -f readiness-role.yaml" in output
+    assert "kubectl --context ADMIN apply -f readiness-role.yaml, then readiness init" in output
     found = read_all(Path("readiness-role.yaml").read_text(), Scalars.GO_V2)
     granted = {one["kind"]: one["rules"] for one in found if "rules" in one}  # type: ignore[operator, index]
-    verbs = ["get", "list"]
-    assert granted == {
-        "Role": [
-            {"apiGroups": [""], "resources": ["services"], "verbs": verbs},
-            {"apiGroups": ["networking.k8s.io"], "resources": ["ingresses"], "verbs": verbs},
-        ],
-        "ClusterRole": [{"apiGroups": [""], "resources": ["nodes"], "verbs": verbs}],
+    allowed = {
+        (kind, rule["apiGroups"][0], rule["resources"][0])
+        for kind, rules in granted.items()
+        for rule in rules
+        if rule["verbs"] == ["get", "list"]
     }
+    assert sum(map(len, granted.values())) == len(allowed)
+    # Also what it may read now: a role that is applied again replaces the one before.
+    assert {(kind, group) for kind, group, _ in allowed} == {
+        ("Role", ""), ("Role", "apps"), ("Role", "batch"), ("Role", "networking.k8s.io"),
+        ("Role", "autoscaling"), ("Role", "policy"), ("Role", "autoscaling.k8s.io"),
+        ("ClusterRole", ""),
+    }  # fmt: skip
+    assert ("ClusterRole", "", "nodes") in allowed
+    assert ("Role", "networking.k8s.io", "ingresses") in allowed
     bound = [one["subjects"][0]["name"] for one in found if "subjects" in one]  # type: ignore[operator, index]
     assert bound == ["ci", "ci"]
+    names = {one["metadata"]["name"] for one in found}  # type: ignore[index]
+    assert names == {"readiness:ci"}, "another account's binding would be replaced"
+    Path("readiness.toml").unlink()
+    _, again = init()
+    assert again.manifests
+    assert again.manifests.kubernetes == [], "the role is no manifest of the target"
 
 
 @pytest.mark.parametrize(

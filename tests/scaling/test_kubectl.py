@@ -19,7 +19,7 @@ from readiness.lib.kubernetes.objects import (
     ScaledObject,
     Workload,
 )
-from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, Unreachable
+from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, TookTooLong, Unreachable
 from tests.support.kubernetes_samples import deployment, hpa, keda, made
 
 pytestmark = pytest.mark.contract
@@ -176,7 +176,8 @@ def test_too_long_list_of_pods_leaves_only_the_nodes_unknown(shim: Shim) -> None
     [
         ({"get_deployments": answer("", 1, "Error (Forbidden): deployments.apps is forbidden")},
          NotPermitted, "is forbidden"),
-        ({"api": answer("", 1, "error: You must be logged in to the server (Unauthorized)")},
+        ({"api": answer("", 1, LOGGED.format("unknown") + "error: You must be logged in to the"
+                        " server (the server has asked for the client to provide credentials)\n")},
          NotPermitted, "logged in"),
         ({"api": answer("", 1, REFUSED)},
          Unreachable, "ended with 1: The connection to the server 10.0.0.1:6443 was refused"),
@@ -210,8 +211,18 @@ def test_invalid_answers_of_kubectl_are_errors(
 
 
 def test_hanging_cluster_is_an_error(shim: Shim) -> None:
-    with pytest.raises(CouldNotMeasure, match="did not end within 3 s"):
+    with pytest.raises(TookTooLong, match="did not end within 3 s") as caught:
         shim.ask(timeout_s=3, get_deployments=answer("", seconds=600))
+    assert "raise `timeout_s` of [scaling.NAME.cluster]" in caught.value.remedy
+    assert "private" not in str(caught.value), "the folder of the copy tells nothing"
+
+
+def test_hanging_cluster_is_not_asked_for_each_kind(shim: Shim, tmp_path: Path) -> None:
+    (shim.folder / "answers.json").write_text(json.dumps({"get ": answer("", seconds=600)}))
+    kubectl = Kubectl(Cluster(context="staging", namespace="shop", timeout_s=3), tmp_path, "")
+    with pytest.raises(TookTooLong):
+        kubectl.get_each(["deployments", "services"])
+    assert len(shim.asked) == 1
 
 
 def test_missing_kubectl_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ _KINDS: Final = {
     "batch/v1": {"Job": "jobs", "CronJob": "cronjobs"},
     "networking.k8s.io/v1": {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"},
     "autoscaling/v2": {"HorizontalPodAutoscaler": "horizontalpodautoscalers"},
+    "autoscaling.k8s.io/v1": {"VerticalPodAutoscaler": "verticalpodautoscalers"},
     "policy/v1": {"PodDisruptionBudget": "poddisruptionbudgets"},
 }  # fmt: skip
 _CLUSTER_WIDE: Final = {"Node"}

@@ -1,12 +1,18 @@
 """Finds manifests, compose files and Dockerfiles in a folder."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from readiness.config.base.discovery import Finding, Gap, Line, Script, Sources
 from readiness.lib.compose_file import NAMES
-from readiness.lib.kubernetes.discovery import CLUSTER_WIDE, EVERYTHING, ORIGIN, cluster
+from readiness.lib.kubernetes.discovery import (
+    CLUSTER_WIDE,
+    EVERYTHING,
+    ORIGIN,
+    cluster,
+    kinds_read,
+)
 from readiness.lib.kubernetes.files import manifests_below
 from readiness.model.errors import CouldNotMeasure, NotPermitted
 from readiness.model.figures import counted
@@ -24,7 +30,8 @@ def declared(sources: Sources) -> Iterator[Finding]:
         yield Line(_TABLE, "compose", compose, "in this folder")
     if dockerfiles := sources.files("Dockerfile", "*/Dockerfile", "docker/Dockerfile*"):
         yield Line(_TABLE, "dockerfiles", dockerfiles, "in this folder")
-    found = manifests_below(sources.folder, sources.files("**/*.yaml", "**/*.yml"))
+    files = [one for one in sources.files("**/*.yaml", "**/*.yml") if one != _ROLE]
+    found = manifests_below(sources.folder, files)
     if found.patterns:
         yield Line(_TABLE, "kubernetes", found.patterns, f"{found.objects} Kubernetes objects")
     for path in found.rendered_first:
@@ -50,11 +57,11 @@ def live(sources: Sources) -> Iterator[Finding]:
             yield Gap(error.cause.what, error.remedy)
     if denied:
         user = _USER.search(str(found.unseen[denied[0]]))
-        text = _role(sources.namespace, denied, user[1] if user else "USER")
-        yield Script(_ROLE, text, "what the account may not read; an administrator applies it")
+        text = _role(sources.namespace, denied, kinds_read(sources), user[1] if user else "USER")
+        yield Script(_ROLE, text, "what the checks read; an administrator applies it")
         yield Gap(
             f"what may not be read: {', '.join(denied)}",
-            f"kubectl --context {sources.context} apply -f {_ROLE}",
+            f"kubectl --context ADMIN apply -f {_ROLE}, then readiness init again",
         )
 
 
@@ -63,31 +70,33 @@ def _is_denied(kind: str, error: CouldNotMeasure) -> bool:
     return kind != EVERYTHING and isinstance(error, NotPermitted)
 
 
-def _role(namespace: str, kinds: Sequence[str], user: str) -> str:
-    """The RBAC objects by which the account may list the kinds."""
-    wide = [kind for kind in kinds if kind in CLUSTER_WIDE]
-    own = [kind for kind in kinds if kind not in wide]
-    return "---\n".join(
-        [
-            *([_grant("Role", own, user, f"  namespace: {namespace}\n")] if own else []),
-            *([_grant("ClusterRole", wide, user)] if wide else []),
-        ]
-    )
+def _role(namespace: str, denied: Collection[str], kinds: Iterable[str], user: str) -> str:
+    """The RBAC objects by which the account may list the kinds.
+
+    A role has all kinds, and a name of its own: applied again, it takes nothing away.
+    """
+    grants = []
+    if set(denied) - set(CLUSTER_WIDE):
+        grants.append(_grant("Role", kinds, user, f"  namespace: {namespace}\n"))
+    if set(denied) & set(CLUSTER_WIDE):
+        grants.append(_grant("ClusterRole", CLUSTER_WIDE, user))
+    return "---\n".join(grants)
 
 
 def _grant(role: str, kinds: Iterable[str], user: str, namespace: str = "") -> str:
+    name = f"readiness:{re.sub('[/%]', '-', user)}"  # neither may be in a name
     return f"""\
 apiVersion: rbac.authorization.k8s.io/v1
 kind: {role}
 metadata:
-  name: readiness
+  name: "{name}"
 {namespace}rules:
 {"".join(map(_rule, kinds))}---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: {role}Binding
 metadata:
-  name: readiness
-{namespace}roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: {role}, name: readiness}}
+  name: "{name}"
+{namespace}roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: {role}, name: "{name}"}}
 subjects:
 - {{apiGroup: rbac.authorization.k8s.io, kind: User, name: "{user}"}}
 """

@@ -1,7 +1,7 @@
 """What `readiness init --context` sees of a cluster, for all areas, by get and list."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -10,7 +10,13 @@ from urllib.parse import urlsplit
 from readiness.config.base import NAME_PATTERN
 from readiness.config.base.discovery import Sources
 from readiness.lib.kubernetes.inventory import EVERY, Inventory, read
-from readiness.lib.kubernetes.kubectl import DECLARED_KINDS, Cluster, Kubectl, private
+from readiness.lib.kubernetes.kubectl import (
+    DECLARED_KINDS,
+    INSTALLED_KINDS,
+    Cluster,
+    Kubectl,
+    private,
+)
 from readiness.lib.kubernetes.objects import (
     BackendService,
     Container,
@@ -25,7 +31,6 @@ from readiness.model.errors import CouldNotMeasure
 ORIGIN: Final = "--context and --namespace"
 # All that the checks read, so that what is forbidden is known before the first run.
 _KINDS: Final = (*DECLARED_KINDS, "poddisruptionbudgets.v1.policy", "resourcequotas")
-_INSTALLED: Final = ("scaledobjects.keda.sh", "rollouts.argoproj.io")
 CLUSTER_WIDE: Final = ("nodes", "pods")
 EVERYTHING: Final = "cluster"
 """Key of the error by which nothing could be read."""
@@ -65,11 +70,16 @@ def cluster(sources: Sources) -> Inventory:
 
     What cannot be read is in `unseen`; under `EVERYTHING`, if that is all.
     """
-    return _cluster(sources.context, sources.namespace) if sources.context else Inventory(())
+    return _cluster(sources.context, sources.namespace)[0] if sources.context else Inventory(())
+
+
+def kinds_read(sources: Sources) -> Sequence[str]:
+    """The kinds of the namespace that the checks read, as kubectl names them."""
+    return _cluster(sources.context, sources.namespace)[1]
 
 
 @lru_cache(maxsize=1)
-def _cluster(context: str, namespace: str) -> Inventory:
+def _cluster(context: str, namespace: str) -> tuple[Inventory, Sequence[str]]:
     """Areas ask one after the other: the cluster answers once, also that it is down."""
     with private() as folder:
         place = Cluster(context=context, namespace=namespace)
@@ -77,12 +87,12 @@ def _cluster(context: str, namespace: str) -> Inventory:
         try:
             kubectl.copy_config()
             installed = kubectl.installed()
-            kinds = [*_KINDS, *(kind for kind in _INSTALLED if kind in installed)]
+            kinds = [*_KINDS, *(kind for kind in INSTALLED_KINDS if kind in installed)]
             documents, unseen = kubectl.get_each(kinds)
             _, everywhere = kubectl.get_each(CLUSTER_WIDE, everywhere=True)
-            return read(documents, EVERY) + Inventory((), unseen | everywhere)
+            return read(documents, EVERY) + Inventory((), unseen | everywhere), kinds
         except CouldNotMeasure as error:
-            return Inventory((), {EVERYTHING: error})
+            return Inventory((), {EVERYTHING: error}), ()
 
 
 def addresses(sources: Sources) -> list[Address]:

@@ -14,22 +14,24 @@ from readiness.config.base import Model, Positive, Text
 from readiness.lib.command import Answer, ask
 from readiness.lib.guardian import Guardian
 from readiness.lib.kubernetes.inventory import Document, documents
-from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, Unreachable
+from readiness.model.errors import CouldNotMeasure, NoData, NotPermitted, TookTooLong, Unreachable
 from readiness.model.secrets import redact
 
+# The first command that is run, as one types it.
+_TRY: Final = "kubectl --context {} api-resources"
 # What kubectl prints, the error that it means, and its remedy; the first one that matches.
 _FAILURES: Final[Sequence[tuple[str, type[CouldNotMeasure], str]]] = (
     ("cannot locate|no context exists", NoData, "kubectl config get-contexts"),
     (
         "unauthorized|must be logged in|getting credentials|(credential|exec|auth) plugin",
         NotPermitted,
-        "log in again, until this works: kubectl --context {context} api-resources",
+        f"log in again, until this works: {_TRY}",
     ),
     ("forbidden", NotPermitted, "grant the role get and list on them"),
     (
         "unable to connect|refused|no such host|i/o timeout|deadline exceeded|timed out",
         Unreachable,
-        "check that the cluster is reachable: kubectl --context {context} api-resources",
+        f"check that the cluster is reachable: {_TRY}",
     ),
 )
 
@@ -56,6 +58,12 @@ DECLARED_KINDS: Final = (
     "limitranges",
 )
 """What teams declare in manifests, and judge there, as kubectl names it."""
+INSTALLED_KINDS: Final = (
+    "scaledobjects.keda.sh",
+    "rollouts.argoproj.io",
+    "verticalpodautoscalers.autoscaling.k8s.io",
+)
+"""Custom resources that decide how workloads scale, where they are installed."""
 
 
 class Cluster(Model):
@@ -93,6 +101,7 @@ class Kubectl:
         self._config = folder / "kubeconfig"
         self._cache = folder / "cache"
         self._table = table
+        self._where = f"kubectl, context {cluster.context}"
 
     def copy_config(self) -> None:
         """Copy the configuration of the context; everything else needs it.
@@ -165,13 +174,14 @@ class Kubectl:
 
         Raises:
             Unreachable: no answer from the cluster.
+            TookTooLong: no answer in time.
         """
         found: list[Document] = []
         unseen: dict[str, CouldNotMeasure] = {}
         try:
             return self.get(kinds, everywhere=everywhere), {}
-        except Unreachable:
-            raise
+        except (Unreachable, TookTooLong):
+            raise  # the other kinds would take as long
         except CouldNotMeasure as error:
             if len(kinds) == 1:
                 return [], {kinds[0]: error}
@@ -214,16 +224,21 @@ class Kubectl:
 
     def _kubectl(self, verb: str, words: Sequence[str]) -> Answer:
         install = f"install kubectl, or set `manifests` instead of {self._table}"
-        return ask(["kubectl", *words], verb, install, timeout_s=self._cluster.timeout_s)
+        try:
+            return ask(["kubectl", *words], verb, install, timeout_s=self._cluster.timeout_s)
+        except TookTooLong as error:
+            remedy = f"raise `timeout_s` of {self._table}, if this answers: {_TRY}"
+            raise TookTooLong(
+                error.message, where=self._where, remedy=remedy.format(self._cluster.context)
+            ) from None
 
     def _good(self, answer: Answer, verb: str) -> Answer:
         if answer.status == 0:
             return answer
         said = redact(answer.said)
         problem = f"the command to {verb} ended with {answer.status}: {said}"
-        where = f"kubectl, context {self._cluster.context}"
         for pattern, error, remedy in _FAILURES:
             if re.search(pattern, said, re.IGNORECASE):
-                advice = remedy.format(context=self._cluster.context)
-                raise error(problem, where=where, remedy=advice)
-        raise CouldNotMeasure(problem, where=where, remedy="run it by hand")
+                advice = remedy.format(self._cluster.context)
+                raise error(problem, where=self._where, remedy=advice)
+        raise CouldNotMeasure(problem, where=self._where, remedy="run it by hand")

@@ -11,7 +11,7 @@ from readiness.areas.scaling.kubernetes.view import View, view
 from readiness.lib.files import matching
 from readiness.lib.kubernetes.files import documents_in
 from readiness.lib.kubernetes.inventory import Document, Inventory, read
-from readiness.lib.kubernetes.kubectl import Cluster, Kubectl
+from readiness.lib.kubernetes.kubectl import INSTALLED_KINDS, Cluster, Kubectl
 from readiness.model.errors import CouldNotMeasure, NoData
 
 # In the namespace of the workload; with the version, since v1 does not show the state.
@@ -22,12 +22,6 @@ _NEEDED: Final = (
     "poddisruptionbudgets.v1.policy",
     "resourcequotas",
     "limitranges",
-)
-# Custom resources, where they are installed.
-_OPTIONAL: Final = (
-    "scaledobjects.keda.sh",
-    "rollouts.argoproj.io",
-    "verticalpodautoscalers.autoscaling.k8s.io",
 )
 # Cluster-wide: many roles may not read them.
 _CLUSTER: Final = ("nodes", "pods")
@@ -52,7 +46,7 @@ def cluster_objects(cluster: Cluster, folder: Path) -> Inventory:
     kubectl = Kubectl(cluster, folder, "[scaling.NAME.cluster]")
     kubectl.copy_config()
     installed = kubectl.installed()
-    more = [name for name in _OPTIONAL if name in installed]
+    more = [name for name in INSTALLED_KINDS if name in installed]
     found = read(kubectl.get([*_NEEDED, *more], managers=True))
     try:
         return found + read(kubectl.get(_CLUSTER, everywhere=True))
