@@ -163,7 +163,10 @@ WORKLOAD: dict[str, Any] = {
         "template": {"spec": {"containers": [
             {"name": "shop", "image": "shop:1", "envFrom": [{"configMapRef": {"name": "c"}}],
              "env": [{"name": "K", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}
-        ], "volumes": [{"name": "v", "secret": {"secretName": "t"}}]}},
+        ], "volumes": [
+            {"name": "v", "secret": {"secretName": "t"}},
+            {"name": "p", "projected": {"sources": [{"secret": {"name": "o", "optional": True}}]}},
+        ]}},
     },
     "status": {"observedGeneration": 7, "replicas": 3, "updatedReplicas": 3,
                "availableReplicas": 3},
@@ -184,6 +187,8 @@ def test_a_rollout_is_complete_when_all_counts_agree() -> None:
     assert kubernetes.unfinished(changed(availableReplicas=None)) == ("availableReplicas is 0 of 3")
     assert kubernetes.unfinished(changed(updatedReplicas=2)) != ""
     assert kubernetes.unfinished({**WORKLOAD, "status": {}}) != ""
+    paused = {**WORKLOAD, "spec": {**WORKLOAD["spec"], "paused": True}}
+    assert "is paused" in kubernetes.unfinished(paused), "a new image would start no pod"
 
 
 def test_a_controller_that_would_revert_is_named() -> None:
@@ -192,16 +197,41 @@ def test_a_controller_that_would_revert_is_named() -> None:
 
 
 def test_the_state_of_pods(shim: Shim) -> None:
-    assert kubernetes.references(WORKLOAD) == ["configmap/c", "secret/s", "secret/t"]
+    assert kubernetes.references(WORKLOAD) == {
+        "configmap/c": True, "secret/o": False, "secret/s": True, "secret/t": True
+    }  # fmt: skip
     config = {"kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"A": "secret-value"}}
     state = kubernetes.state_of(WORKLOAD, [config], without="shop")
-    assert {"configmap/c A", "shop env", "volumes", "replicas"} <= state.keys()
+    assert {"configmap/c A", "shop env", "volumes"} <= state.keys()
+    scaled = {**WORKLOAD, "spec": {**WORKLOAD["spec"], "replicas": 7}}
+    assert kubernetes.state_of(scaled, [config], without="shop") == state, "by an autoscaler"
     assert "shop image" not in state
     assert "secret-value" not in str(state)
     shim("kubectl", f"cat <<'END'\n{json.dumps(WORKLOAD)}\nEND")
     assert adapter("kubectl").replicas() == 3
     assert adapter("kubectl").under_way() == ""
     with pytest.raises(NoData, match="printed no configmap/c and secret/s"):
+        adapter("kubectl").state()
+
+
+def test_an_optional_secret_may_be_missing(shim: Shim) -> None:
+    """As kubectl 1.36 prints it: what is not found is left out, and a list has what is there."""
+    there = [("ConfigMap", "c"), ("Secret", "s"), ("Secret", "t")]
+    found = [{"kind": kind, "metadata": {"name": name}, "data": {"A": "B"}} for kind, name in there]
+    listed = json.dumps({"kind": "List", "apiVersion": "v1", "items": found})
+    shim(
+        "kubectl",
+        f"""case "$*" in
+        *" get deployment/shop --output "*) echo {shlex.quote(json.dumps(WORKLOAD))} ;;
+        *" get configmap/c secret/o secret/s secret/t --ignore-not-found "*)
+            echo {shlex.quote(listed)} ;;
+        esac""",
+    )
+    state = adapter("kubectl").state()
+    assert state is not None
+    assert {"configmap/c A", "secret/s A", "secret/t A"} <= state.keys()
+    shim("kubectl", "echo 'Error from server (NotFound): secrets \"s\" not found' >&2; exit 1")
+    with pytest.raises(CouldNotMeasure, match='secrets "s" not found'):
         adapter("kubectl").state()
 
 

@@ -26,14 +26,14 @@ _OWNERS: Final = {
     "kustomize.toolkit.fluxcd.io/name": "Flux",
     "helm.toolkit.fluxcd.io/name": "Flux",
 }
+# Field of a pod -> the kind that it refers to.
 _REFERENCES: Final = {
-    # field of a pod -> the kind that it refers to, and the key of its name
-    "configMapRef": ("configmap", "name"),
-    "configMapKeyRef": ("configmap", "name"),
-    "configMap": ("configmap", "name"),
-    "secretRef": ("secret", "name"),
-    "secretKeyRef": ("secret", "name"),
-    "secret": ("secret", "secretName"),
+    "configMapRef": "configmap",
+    "configMapKeyRef": "configmap",
+    "configMap": "configmap",
+    "secretRef": "secret",
+    "secretKeyRef": "secret",
+    "secret": "secret",
 }
 _REMEDY: Final = (
     "run it by hand; correct the table below [deployment], or the permissions of its context"
@@ -51,6 +51,8 @@ def unfinished(workload: Object) -> str:
     notes = {**(metadata.get("labels") or {}), **(metadata.get("annotations") or {})}
     if owners := sorted({owner for key, owner in _OWNERS.items() if key in notes}):
         return f"{owners[0]} manages it, and would revert the change"
+    if spec.get("paused"):
+        return "its rollout is paused; nothing changes until: kubectl rollout resume"
     generation = metadata.get("generation", 0)
     # Argo Rollouts writes it as text.
     if str(status.get("observedGeneration", "")) != str(generation):
@@ -68,14 +70,18 @@ def available(workload: Object) -> int:
     return count if isinstance(count, int) else 0
 
 
-def references(workload: Object) -> list[str]:
-    """The ConfigMaps and Secrets that its pods use, as `configmap/shop`."""
-    found = dict.fromkeys(_references(_pod_of(workload)))
-    return sorted(found)
+def references(workload: Object) -> dict[str, bool]:
+    """The ConfigMaps and Secrets that its pods use, as `configmap/shop`; True if it must exist."""
+    found: dict[str, bool] = {}
+    for name, needed in sorted(_references(_pod_of(workload))):
+        found[name] = found.get(name, False) or needed
+    return found
 
 
 def state_of(workload: Object, referred: list[Object], *, without: str) -> State:
     """What its pods run with: the template, and each key of the ConfigMaps and Secrets it names.
+
+    The replica count is not part of it: an autoscaler may change it during a drill.
 
     Args:
         workload: the Deployment, StatefulSet or Rollout.
@@ -92,9 +98,8 @@ def state_of(workload: Object, referred: list[Object], *, without: str) -> State
     for key, value in pod.items():
         if key != "containers":
             state[key] = digest(value)
-    state["replicas"] = digest((workload.get("spec") or {}).get("replicas", 1))
     for one in referred:
-        place = f"{one.get('kind', '')}/{(one.get('metadata') or {}).get('name', '')}".lower()
+        place = _name_of(one)
         for field in ("data", "binaryData"):
             for key, value in (one.get(field) or {}).items():
                 state[f"{place} {key}"] = digest(value)
@@ -107,12 +112,14 @@ def _pod_of(workload: Object) -> Object:
     return spec if isinstance(spec, dict) else {}
 
 
-def _references(node: object) -> Iterator[str]:
+def _references(node: object) -> Iterator[tuple[str, bool]]:
     if isinstance(node, dict):
         for key, value in node.items():
-            kind, name = _REFERENCES.get(key, ("", ""))
-            if kind and isinstance(value, dict) and value.get(name):
-                yield f"{kind}/{value[name]}"
+            kind = _REFERENCES.get(key)
+            # `secretName` of a volume; `name` of its projection, and of all others.
+            name = isinstance(value, dict) and (value.get("secretName") or value.get("name"))
+            if kind and name:
+                yield f"{kind}/{name}", not value.get("optional")
             yield from _references(value)
     elif isinstance(node, list):
         for value in node:
@@ -141,28 +148,39 @@ class WorkloadAdapter(Adapter):
 
     def state(self) -> State | None:
         """What its pods run with, without the image."""
-        workload = self._get([self._name])[0]
+        workload = self._workload()
         names = references(workload)
         referred = self._get(names) if names else []
         return state_of(workload, referred, without=self._container)
 
     def replicas(self) -> int | None:
         """How many are available."""
-        return available(self._get([self._name])[0])
+        return available(self._workload())
 
     def under_way(self) -> str | None:
         """Why its rollout is not complete, by the generation and the counts of the status."""
-        return unfinished(self._get([self._name])[0])
+        return unfinished(self._workload())
 
-    def _get(self, names: list[str]) -> list[Object]:
-        argv = [*_kubectl(self._place), "get", *names, "--output", "json"]
-        document = json_of(asked(argv, "read the objects", _REMEDY), shlex.join(argv))
-        found = document.get("items", [document]) if isinstance(document, dict) else []
-        if len(found) != len(names) or not all(isinstance(o, dict) and "kind" in o for o in found):
+    def _workload(self) -> Object:
+        return self._get({self._name: True})[0]
+
+    def _get(self, names: Mapping[str, bool]) -> list[Object]:
+        """The objects of these names; True: it must exist."""
+        optional = [] if all(names.values()) else ["--ignore-not-found"]
+        argv = [*_kubectl(self._place), "get", *names, *optional, "--output", "json"]
+        text = asked(argv, "read the objects", _REMEDY)
+        document = json_of(text, shlex.join(argv)) if text.strip() else {"items": []}
+        found = document.get("items", [document]) if isinstance(document, dict) else [None]
+        there = {_name_of(one): one for one in found if isinstance(one, dict)}
+        if missing := [name for name, needed in names.items() if needed and name not in there]:
             raise NoData(
-                f"printed no {' and '.join(names)}", where=shlex.join(argv), remedy=_REMEDY
+                f"printed no {' and '.join(missing)}", where=shlex.join(argv), remedy=_REMEDY
             )
-        return list(found)
+        return list(there.values())
+
+
+def _name_of(one: Object) -> str:
+    return f"{one.get('kind', '')}/{(one.get('metadata') or {}).get('name', '')}".lower()
 
 
 def by_kubectl(settings: ByKubectl, *, wait_s: float) -> WorkloadAdapter:
