@@ -66,7 +66,7 @@ class Account:
 TIMEOUT_S: Final = 60.0
 ASK_S: Final = 30.0
 """Seconds that a query to a tool may take."""
-_LONGEST: Final = 16 * 1024 * 1024
+_MIB: Final = 2**20
 _SAID: Final = 300
 _ERRORS: Final = 8192
 # What Go tools log before they say what is wrong: `E1201 12:57:46.051653 816 memcache.go:265] `.
@@ -111,13 +111,14 @@ def ask(
     *,
     timeout_s: float = TIMEOUT_S,
     account: Account | None = None,
+    most_mib: int = 16,
 ) -> Answer:
     """Run a command, whatever its exit status; arguments as for `started`.
 
     Raises:
         CouldNotMeasure: it cannot be started, or is not done in time.
     """
-    with started(argv, verb, remedy, account=account) as running:
+    with started(argv, verb, remedy, account=account, most_mib=most_mib) as running:
         return running.wait(timeout_s)
 
 
@@ -128,10 +129,12 @@ class Started:
         self,
         process: "subprocess.Popen[bytes]",
         files: tuple[IO[bytes], IO[bytes]],
+        most_mib: int,
         broken: Callable[[str, type[CouldNotMeasure]], CouldNotMeasure],
     ) -> None:
         self._process = process
         self._output, self._errors = files
+        self._most_mib = most_mib
         self._broken = broken
 
     @property
@@ -158,18 +161,18 @@ class Started:
         """How it ended; None while it runs.
 
         Raises:
-            CouldNotMeasure: it printed more than 16 MiB.
+            CouldNotMeasure: it printed more than `most_mib`.
         """
         status = self._process.poll()  # before the size: its last output counts too
         for file in (self._output, self._errors):
-            if os.fstat(file.fileno()).st_size > _LONGEST:
-                problem = f"printed more than {_LONGEST // 2**20} MiB"
+            if os.fstat(file.fileno()).st_size > self._most_mib * _MIB:
+                problem = f"printed more than {self._most_mib} MiB"
                 raise self._broken(problem, CouldNotMeasure)
         return None if status is None else self._answer(status)
 
     def _answer(self, status: int) -> Answer:
         self._output.seek(0)
-        printed = self._output.read(_LONGEST).decode("utf-8", "replace")
+        printed = self._output.read(self._most_mib * _MIB).decode("utf-8", "replace")
         return Answer(status, printed, _end_of(self._errors) or _end_of(self._output))
 
     def kill(self) -> None:
@@ -189,6 +192,7 @@ def started(
     account: Account | None = None,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    most_mib: int = 16,
 ) -> Iterator[Started]:
     """Start a command; it is killed at the end of the block if it still runs.
 
@@ -199,6 +203,7 @@ def started(
         account: the account it runs as; default: our own.
         env: variables on top of our own.
         cwd: the folder that it runs in; default: our own.
+        most_mib: what it may print.
 
     Raises:
         CouldNotMeasure: it cannot be started.
@@ -223,7 +228,7 @@ def started(
         except OSError as error:
             problem = f"cannot be started: {error.strerror}"
             raise broken(problem, CouldNotMeasure) from None
-        running = Started(process, (output, errors), broken)
+        running = Started(process, (output, errors), most_mib, broken)
         try:
             yield running
         finally:

@@ -171,6 +171,13 @@ def test_too_long_list_of_pods_leaves_only_the_nodes_unknown(shim: Shim) -> None
     assert "is cut off" in str(found.unseen["nodes"])
 
 
+def test_a_cluster_of_a_thousand_pods_is_read(shim: Shim) -> None:
+    """A pod of four containers is 16 KiB, as kubectl 1.36 prints it."""
+    large = {**UID, "annotations": {"padding": "x" * 2**14}}
+    pods = [made("v1", "Pod", {}, f"p{n}", metadata=large) for n in range(1100)]
+    assert len(shim.ask(get_nodes=answer(items(*pods))).of(Pod)) == len(pods)
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [

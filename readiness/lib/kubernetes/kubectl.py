@@ -43,6 +43,7 @@ _KEYS: Final = (
     "{{end}}{{end}}"
 )
 _KEY_WORDS: Final = 3
+_MOST_MIB: Final = 64  # a pod of four containers is 16 KiB, as kubectl prints it
 # With the version where an older one shows less.
 DECLARED_KINDS: Final = (
     "deployments.v1.apps",
@@ -224,8 +225,9 @@ class Kubectl:
 
     def _kubectl(self, verb: str, words: Sequence[str]) -> Answer:
         install = f"install kubectl, or set `manifests` instead of {self._table}"
+        timeout_s = self._cluster.timeout_s
         try:
-            return ask(["kubectl", *words], verb, install, timeout_s=self._cluster.timeout_s)
+            return ask(["kubectl", *words], verb, install, timeout_s=timeout_s, most_mib=_MOST_MIB)
         except TookTooLong as error:
             remedy = f"raise `timeout_s` of {self._table}, if this answers: {_TRY}"
             raise TookTooLong(
