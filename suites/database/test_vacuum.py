@@ -1,5 +1,6 @@
 """Vacuum: whether it can do its work and does, wraparound, and bloat."""
 
+import shlex
 from collections.abc import Sequence
 
 from readiness import Evidence, Measurement, at_most, check
@@ -164,10 +165,13 @@ def _judge_age(oldest: Age, limits: HealthLimits, databases: int, evidence: Evid
     why="""Reads then go through empty pages, the cache holds them, and the disk fills with them.
     Tables bloat where a long transaction, a forgotten slot or a switched-off autovacuum keeps
     vacuum away; indexes, after large deletes and under queues.""",
-    fix="""A table: remove what keeps vacuum away (database.vacuum), then make room for new rows:
-    vacuum (verbose) SCHEMA.TABLE;
-or give it back to the disk without locking the table (`vacuum full` locks it):
+    fix="""A table: remove what keeps vacuum away (database.vacuum), then rewrite it without a lock:
+    apt-get install postgresql-VERSION-repack
+    psql -c 'create extension pg_repack' DATABASE
     pg_repack --table SCHEMA.TABLE DATABASE
+or while nobody may read or write it:
+    vacuum (full, analyze) SCHEMA.TABLE;
+A plain vacuum gives nothing back: it makes room for new rows, and the table stays as large.
 An index: rebuild it without locking the table:
     reindex index concurrently SCHEMA.INDEX;""",
     judgements=("tables", "indexes"),
@@ -196,8 +200,16 @@ def _judge_tables(found: BloatSnapshot, limits: Bloat, evidence: Evidence) -> No
     measured = _largest_share(found, "table", evidence)
     because = _by_level(found, levels)
     keys = ("monitor_share", "critical_share")
-    no_more_than(evidence, "tables", measured, limits, keys, because)
+    critical = [one for one in found.objects if one.share > limits.critical_share]
+    no_more_than(
+        evidence, "tables", measured, limits, keys, because,
+        commands=[_rewritten(one, found.server.database) for one in bloat.worst_first(critical)],
+    )  # fmt: skip
     _refuse_unread(found, "tables")
+
+
+def _rewritten(table: Bloated, base: str) -> str:
+    return shlex.join(["pg_repack", "--table", table.name.removesuffix(bloat.TOAST), base])
 
 
 def _judge_indexes(found: BloatSnapshot, limits: Bloat, evidence: Evidence) -> None:

@@ -61,6 +61,19 @@ def test_monitoring_role_measures_bloat_without_planner_statistics(watcher: Dsn)
     assert "dense" not in found
 
 
+def test_the_command_rewrites_the_table_as_a_plain_vacuum_gives_nothing_back(
+    measured: Dsn, run: Run
+) -> None:
+    subject = bloated(measured)
+    assert judged("bloat", subject).commands == [
+        f"pg_repack --table public.sparse {subject.dsn.words['dbname']}"
+    ]
+    run("vacuum sparse")
+    assert "public.sparse" in failures("bloat.tables", subject)
+    run("vacuum (full, analyze) sparse")
+    assert judged("bloat", subject).commands == []
+
+
 def test_table_below_the_critical_level_is_a_warning(measured: Dsn) -> None:
     found = warnings("bloat.tables", bloated(measured, critical_share=0.95))
     assert "warning: public.sparse" in found

@@ -1,6 +1,6 @@
 """Judgements that several checks share: two limits for one figure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from readiness.config.base import Model
@@ -18,6 +18,7 @@ def no_more_than(
     because: str = "",
     *,
     bound: Callable[[float, str], Limit] = at_most,
+    commands: Iterable[str] = (),
 ) -> bool:
     """Judge a figure that must be small: beyond one limit it warns, beyond another one it fails.
 
@@ -28,7 +29,7 @@ def no_more_than(
     failed = not bound(getattr(limits, fail), "").holds(measured.value)
     decides = fail if failed else warn
     limit = bound(getattr(limits, decides), limits.deciding(decides))
-    return evidence.judge(key, measured, limit, because, warn_only=not failed)
+    return evidence.judge(key, measured, limit, because, commands=commands, warn_only=not failed)
 
 
 no_less_than = partial(no_more_than, bound=at_least)

@@ -83,7 +83,7 @@ select table_len, dead_tuple_len + approx_free_space from {schema}.pgstattuple_a
 _TOAST_13: Final = sql.SQL("""
 select table_len, dead_tuple_len + free_space from {schema}.pgstattuple(%s::regclass)""")
 _THERE: Final = "select 1 from pg_class where oid = %s"
-_TOAST: Final = " (TOAST)"
+TOAST: Final = " (TOAST)"
 _INDEX: Final = sql.SQL("""
 select index_size, leaf_pages, nullif(avg_leaf_density, 'NaN'), empty_pages + deleted_pages
 from {schema}.pgstatindex(%s::regclass)""")
@@ -229,7 +229,7 @@ def _table(connection: Connection, schema: sql.Identifier, one: _Large) -> Bloat
 
 
 def _is_read_whole(connection: Connection, one: _Large) -> bool:
-    return not postgres.is_at_least(connection, 14) and one.name.endswith(_TOAST)
+    return not postgres.is_at_least(connection, 14) and one.name.endswith(TOAST)
 
 
 def _index(connection: Connection, schema: sql.Identifier, one: _Large) -> Bloated:
