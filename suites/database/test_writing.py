@@ -203,7 +203,7 @@ def _judge_tables(database: Database, connection: Connection, evidence: Evidence
         none_of(
             evidence, "unlogged", name, [*map(str, emptied)], tables, source,
             commands=[
-                *(one.fix for one in emptied),
+                *(one.fix for one in emptied if one.fix),
                 f"-- or accept the loss, in [{database.place}]: unlogged = [{accept}]",
             ],
             warn_only=not filled,

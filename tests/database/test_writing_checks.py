@@ -149,6 +149,29 @@ def test_tables_may_be_declared_to_be_unlogged(shop: Make) -> None:
     assert missed(judged("writable", subject)) == ""
 
 
+_LOCKS = """create unlogged table shop.modes (id int primary key);
+    create unlogged table shop.locks (id int primary key references shop.modes);
+    insert into shop.modes values (1); insert into shop.locks values (1)"""
+
+
+def test_a_table_is_logged_after_those_that_it_references(shop: Make, run: Run) -> None:
+    subject = shop(_LOCKS)
+    *statements, accepted = judged("writable", subject).commands
+    assert accepted.endswith('unlogged = ["shop.locks", "shop.modes"]')
+    assert statements[0] == "alter table shop.modes set logged; alter table shop.locks set logged;"
+    for statement in statements:
+        run(statement)
+    assert missed(judged("writable", subject)) == ""
+
+
+def test_a_circle_of_unlogged_tables_can_only_be_accepted(shop: Make) -> None:
+    circle = "alter table shop.modes add foreign key (id) references shop.locks"
+    evidence = judged("writable", shop(f"{_LOCKS}; {circle}"))
+    assert "shop.locks: its foreign keys form a circle of unlogged tables" in missed(evidence)
+    (accepted,) = evidence.commands
+    assert accepted.endswith('unlogged = ["shop.locks", "shop.modes"]')
+
+
 def test_our_own_role_may_be_read_only(shop: Make, run: Run, role: Dsn) -> None:
     subject = shop("")
     run(f"alter role {name_of(role)} set default_transaction_read_only = on")

@@ -1,7 +1,8 @@
 """What makes the server refuse a write, or lose it: rights, published and unlogged tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import Final
 
 from psycopg import sql
@@ -105,7 +106,12 @@ order by 1, 2"""  # noqa: S608 - constants
 # Sequences of unlogged tables are unlogged with them.
 _UNLOGGED: Final = sql.SQL("""
 select n.nspname || '.' || c.relname, format('%I.%I', n.nspname, c.relname), c.relkind = 'S',
-       case when c.relkind = 'S' then 0 else pg_relation_size(c.oid) end
+       case when c.relkind = 'S' then 0 else pg_relation_size(c.oid) end,
+       array(select distinct format('%I.%I', fn.nspname, f.relname)
+             from pg_constraint k join pg_class f on f.oid = k.confrelid
+                  join pg_namespace fn on fn.oid = f.relnamespace
+             where k.conrelid = c.oid and k.contype = 'f' and f.relpersistence = 'u'
+               and f.oid <> c.oid)
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relpersistence = 'u' and {scope} and (c.relkind = 'r' or c.relkind = 'S'
   and not exists (select from pg_depend d join pg_class t on t.oid = d.refobjid
@@ -198,20 +204,23 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Unlogged:
-    """A table or sequence that a crash empties; `name` is plain, `quoted` as SQL needs it."""
+    """A table or sequence that a crash empties.
+
+    Attributes:
+        name: plain.
+        is_sequence: whether it is a sequence.
+        size: in bytes.
+        fix: the statements that make it survive a crash: what a logged table references must be
+            logged before it. Empty in a circle of references, where the server refuses them all.
+    """
 
     name: str
-    quoted: str
     is_sequence: bool
     size: int
-
-    @property
-    def fix(self) -> str:
-        """The statement that makes it survive a crash."""
-        return f"alter {'sequence' if self.is_sequence else 'table'} {self.quoted} set logged;"
+    fix: str
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.fix}"
+        return f"{self.name}: {self.fix or 'its foreign keys form a circle of unlogged tables'}"
 
 
 def tables(connection: Connection) -> int:
@@ -267,4 +276,24 @@ def published_partly(connection: Connection) -> list[Published]:
 def unlogged(connection: Connection) -> list[Unlogged]:
     """What a crash empties, and no standby or copy of the files holds; the largest first."""
     found = postgres.fetch(connection, _UNLOGGED.format(scope=sql.SQL(OF_THE_APPLICATION)))
-    return [Unlogged(clean(name), quoted, *rest) for name, quoted, *rest in found]
+    references = {quoted: parents for _, quoted, _, _, parents in found}
+    return [
+        Unlogged(clean(name), is_sequence, size, _logging(quoted, is_sequence, references))
+        for name, quoted, is_sequence, size, _ in found
+    ]
+
+
+def _logging(quoted: str, is_sequence: bool, references: Mapping[str, Sequence[str]]) -> str:
+    """The statements that log a table, and before it what it references; empty in a circle."""
+    if is_sequence:
+        return f"alter sequence {quoted} set logged;"
+    above: dict[str, Sequence[str]] = {}
+    new = [quoted]
+    while new:
+        above |= {name: references.get(name, ()) for name in new}
+        new = [name for some in above.values() for name in some if name not in above]
+    try:
+        order = [*TopologicalSorter(above).static_order()]
+    except CycleError:
+        return ""
+    return " ".join(f"alter table {name} set logged;" for name in order)
