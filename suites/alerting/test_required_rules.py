@@ -209,7 +209,7 @@ def _judge_trial(wanted: RequiredRule, watcher: Prometheus, evidence: Evidence) 
       labels: {severity: critical}
       annotations: {summary: '{{ $labels.job }} is down', runbook_url: 'https://RUNBOOK'}
     - alert: JobGone
-      expr: absent(up{job="JOB"}) or absent(up{job="OTHER"})
+      expr: absent(up{job="JOB"})   # or absent(up{job="..."}): each further job that matters
       for: 5m
       labels: {severity: critical}
       annotations: {summary: '{{ $labels.job }} is gone', runbook_url: 'https://RUNBOOK'}

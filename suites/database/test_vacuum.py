@@ -165,14 +165,14 @@ def _judge_age(oldest: Age, limits: HealthLimits, databases: int, evidence: Evid
     why="""Reads then go through empty pages, the cache holds them, and the disk fills with them.
     Tables bloat where a long transaction, a forgotten slot or a switched-off autovacuum keeps
     vacuum away; indexes, after large deletes and under queues.""",
-    fix="""A table: remove what keeps vacuum away (database.vacuum), then rewrite it without a lock:
+    fix="""tables: remove what keeps vacuum away (database.vacuum), then rewrite it without a lock:
     apt-get install postgresql-VERSION-repack
     psql -c 'create extension pg_repack' DATABASE
     pg_repack --table SCHEMA.TABLE DATABASE
 or while nobody may read or write it:
     vacuum (full, analyze) SCHEMA.TABLE;
 A plain vacuum gives nothing back: it makes room for new rows, and the table stays as large.
-An index: rebuild it without locking the table:
+indexes: rebuild one without locking the table:
     reindex index concurrently SCHEMA.INDEX;""",
     judgements=("tables", "indexes"),
 )

@@ -90,7 +90,7 @@ def beats(channel: Channel, text: str) -> Iterator[Beats]:
         raise NoData(
             f"the channel {channel.name} has no inbox: its messages cannot be read",
             where=f"[alerting.channels.{channel.name}]",
-            remedy="add its inbox",
+            remedy=f"add [alerting.channels.{channel.name}.inbox]",
         )
     with reader_of(channel) as reader:
         yield Beats(channel, reader, text)

@@ -280,7 +280,8 @@ class DrillPlan:
             raise NoData(
                 f"the channel {beside.name} has no inbox: its messages cannot be read",
                 where=f"[alerting.channels.{beside.name}]",
-                remedy="add its inbox, or name another channel in [alerting.probe.drill] beside",
+                remedy=f"add [alerting.channels.{beside.name}.inbox], or name another channel in"
+                " [alerting.probe.drill] beside",
             )
         return cls(alertmanager, probe, probe.drill, beside)
 
