@@ -1,6 +1,5 @@
 """Files of the reference system: the cache, atomic writes, restored files, TOML strings."""
 
-import contextlib
 import fcntl
 import os
 import re
@@ -8,7 +7,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +21,8 @@ CACHE: Final = "READINESS_CACHE"
 _SHARED: Final = Path("/var/cache/readiness")
 _TEMPORARY: Final = ("TMPDIR", "TEMP", "TMP")
 _AMPLE_BYTES: Final = 6 << 30
+# What a container may use, of both versions of cgroups, as it sees them.
+_ALLOWED: Final = ("memory.max", "memory/memory.limit_in_bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,15 @@ def memory_folder() -> Path | None:
         (free_kib,) = re.findall(r"MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text())
     except (OSError, ValueError):
         return None
-    ample = min(held.f_bavail * held.f_frsize, int(free_kib) << 10) > _AMPLE_BYTES
+    ample = min(held.f_bavail * held.f_frsize, int(free_kib) << 10, *_allowed()) > _AMPLE_BYTES
     usable = os.access(place, os.W_OK) and not held.f_flag & os.ST_NOEXEC
     return place if ample and usable else None
+
+
+def _allowed() -> Iterator[int]:
+    for name in _ALLOWED:
+        with suppress(OSError, ValueError):  # `max` is no limit
+            yield int(Path("/sys/fs/cgroup", name).read_text())
 
 
 def work_in_memory() -> None:
@@ -79,7 +86,7 @@ def replace_in(path: Path, old: str, new: str, *, count: int = -1) -> None:
     write_whole(path, text.replace(old, new, count).encode())
 
 
-@contextlib.contextmanager
+@contextmanager
 def kept(path: Path) -> Iterator[None]:
     """Restore a file, or all files directly in a folder, at the end of the block."""
     before = _take(path)
