@@ -152,7 +152,7 @@ def test_doctor_says_what_the_account_may_read(cluster: ApiServer) -> None:
     cluster.forbid("Node", "Ingress")
     ((seen, refused), (whole, without_nodes)) = diagnosed().values()
     assert (seen, whole) == (False, False)
-    assert "ingresses is forbidden" in refused
+    assert "ingresses.networking.k8s.io is forbidden" in refused
     assert "nodes is forbidden" in without_nodes
 
 

@@ -63,13 +63,8 @@ class ApiServer(SmallServer):
         """Answer for these kinds as to an account that may not list them."""
         for version, kind in ((v, kind) for v, names in _KINDS.items() for kind in names):
             if kind in kinds:
-                message = f'{_KINDS[version][kind]} is forbidden: User "ci" cannot list resource'
-                status = {
-                    "kind": "Status", "apiVersion": "v1", "status": "Failure",
-                    "reason": "Forbidden", "message": message, "code": 403,
-                }  # fmt: skip
                 for path in _paths(version, kind):
-                    self.answers[path] = Reply(json.dumps(status), 403)
+                    self.answers[path] = _forbidden(version, _KINDS[version][kind], path)
 
     def configure(self, folder: Path) -> Path:
         """Write a configuration of kubectl whose current context is another one."""
@@ -90,8 +85,28 @@ class ApiServer(SmallServer):
 
 def listed(version: str, kind: str, *items: dict[str, Any]) -> Reply:
     """A list of objects of one kind."""
-    objects = [{"apiVersion": version, "kind": kind, **item} for item in items]
-    return Reply(json.dumps({"kind": f"{kind}List", "apiVersion": version, "items": objects}))
+    # An API server leaves out the kind of each item, which kubectl fills in.
+    objects = [{key: item[key] for key in item.keys() - {"apiVersion", "kind"}} for item in items]
+    metadata = {"resourceVersion": "1"}
+    found = {"kind": f"{kind}List", "apiVersion": version, "metadata": metadata, "items": objects}
+    return Reply(json.dumps(found))
+
+
+def _forbidden(version: str, plural: str, path: str) -> Reply:
+    """As Kubernetes 1.36 answers an account without the role."""
+    group = version.rpartition("/")[0]
+    place = f'in the namespace "{NAMESPACE}"' if "/namespaces/" in path else "at the cluster scope"
+    name = f"{plural}.{group}" if group else plural
+    message = (
+        f'{name} is forbidden: User "ci" cannot list resource "{plural}" in API group "{group}"'
+        f" {place}"
+    )
+    status = {
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "reason": "Forbidden", "message": message, "code": 403,
+        "details": {"group": group, "kind": plural} if group else {"kind": plural},
+    }  # fmt: skip
+    return Reply(json.dumps(status), 403)
 
 
 def _base(version: str) -> str:
