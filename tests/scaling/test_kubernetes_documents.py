@@ -227,5 +227,8 @@ def test_a_workload_that_the_cluster_lacks_is_an_error_even_if_a_manifest_has_it
         name="shop", workload="deployment/shop", manifests=[str(folder / "*.yaml")],
         cluster=Cluster(context="staging", namespace="shop"),
     )  # fmt: skip
-    with pytest.raises(NoData, match="deployment/shop was not found in namespace shop of staging"):
+    with pytest.raises(
+        NoData, match="deployment/shop was not found in namespace shop of staging"
+    ) as caught:
         sides(scaling, Inventory(()))
+    assert "kubectl --context staging get deployments" in caught.value.remedy

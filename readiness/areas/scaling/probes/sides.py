@@ -127,10 +127,11 @@ def sides(scaling: Scaling, live: Inventory | None, reader: Reader = written) ->
     )
     missing = found.live is None and live is not None
     if missing or not found.known:
+        context = f" --context {scaling.cluster.context}" if scaling.cluster else ""
         raise NoData(
             f"{scaling.workload} was not found in {_places(scaling)}",
             where=f"[scaling.{scaling.name}] workload",
-            remedy="correct the name; kubectl get deployments,statefulsets -A lists them",
+            remedy=f"correct the name; kubectl{context} get deployments,statefulsets -A lists them",
         )
     return found
 
