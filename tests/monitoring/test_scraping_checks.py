@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from readiness.config.base.watching import BlackboxProbe, Job
 from readiness.config.base.watching import Prometheus as Settings
 from readiness.config.models import Config
 from readiness.lib.prometheus import Prometheus
+from readiness.lib.retry import until
 from readiness.model.errors import CouldNotMeasure, NoData
 from readiness.model.evidence import Evidence
 from readiness.model.measurement import Measurement
@@ -110,6 +112,22 @@ def test_target_that_is_down_is_named_with_its_reason(watcher: Prometheus, place
     assert f"{place}: " in found
     assert "connection refused" in found
     assert f"scrapes of {place} that succeeded: 0 %; at least 99 % required" in found
+
+
+def test_a_target_that_is_down_is_awaited_once_in_a_check(
+    watcher: Prometheus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    awaited: list[float] = []
+
+    def spy(*args: Any, within_s: float) -> Any:
+        awaited.append(within_s)
+        return until(*args, within_s=within_s)
+
+    monkeypatch.setattr(scraping, "until", spy)
+    for _ in range(3):
+        assert scraping.targets_of(watcher, job("down")).down
+    assert scraping.targets_of(watcher, job("good")).well
+    assert awaited == [1.0, 0.0, 0.0, 1.0]
 
 
 def test_unknown_job_fails(watcher: Prometheus) -> None:

@@ -113,10 +113,16 @@ class Prometheus:
 
     Every method raises `CouldNotMeasure`: `Unreachable`, `TookTooLong`, `NotPermitted` if it
     requires a login, `NoData` if something else answers or the request is refused.
+
+    Attributes:
+        settings: its table.
+        url: its address.
+        given_up: scrape jobs whose targets were awaited in vain.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.given_up: set[str] = set()
         self.url = settings.url
         self._session = Session(
             timeout_s=settings.timeout_s, bearer=settings.bearer, verify=settings.verify_tls

@@ -84,7 +84,8 @@ def freshest_s(target: Target) -> float:
 def targets_of(prometheus: Prometheus, job: Job) -> Scraped:
     """The targets of a job; waits for the first scrape, and one more for those that are down.
 
-    A single failed scrape does not mean that the target is down: see `availability`.
+    A single failed scrape does not mean that the target is down: see `availability`. What was
+    awaited in vain is not awaited again by the same client.
 
     Raises:
         NoData: a target has not been scraped yet, after `wait_max_s` at most.
@@ -96,8 +97,10 @@ def targets_of(prometheus: Prometheus, job: Job) -> Scraped:
             return seen.at - runtime.last_config.timestamp() > _DISCOVERY_S
         return not seen.down and not any(map(seen.is_stale, seen.targets))
 
-    within_s = _patience_s(prometheus, job)
+    within_s = 0.0 if job.name in prometheus.given_up else _patience_s(prometheus, job)
     seen = until(lambda: _targets(prometheus, job.name), good, within_s=within_s)
+    if not good(seen):
+        prometheus.given_up.add(job.name)
     if seen.unscraped:
         raise NoData(
             f"{seen.unscraped[0].url} has not been scraped yet",
