@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from readiness.model.check import Severity
 from readiness.model.evidence import Outcome
+from readiness.model.figures import counted
 from readiness.model.record import CauseNote, CheckResult, RunRecord
 
 _UNJUDGED: Final = frozenset({Outcome.ERROR, Outcome.NOT_RUN})
@@ -43,11 +44,8 @@ class Step:
 
     @property
     def unblocks(self) -> str:
-        """What it releases, as `1 + 6` or `9 checks`."""
-        if self.kind == "failure":
-            more = f" + {len(self.explained)}" if self.explained else ""
-            return f"{len(self.checks)}{more}"
-        return f"{len(self.checks)} check" + ("s" if len(self.checks) != 1 else "")
+        """How many checks it releases, as `9 checks`."""
+        return counted(len(self.checks) + len(self.explained), "check")
 
 
 def steps(record: RunRecord) -> tuple[Step, ...]:
