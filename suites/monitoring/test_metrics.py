@@ -1,5 +1,6 @@
 """Whether a service's metrics can be read, are correct, and are scraped as agreed."""
 
+import shlex
 from contextlib import ExitStack
 
 from readiness import Evidence, Measurement, at_least, at_most, check, equal_to
@@ -201,7 +202,7 @@ def _judge_counters(counted: Counted, plan: Truth, evidence: Evidence) -> None:
     fix="""Look at the page `Targets` of Prometheus, or at the same as JSON:
     curl -s PROMETHEUS/api/v1/targets?state=active
 targets: correct `scrape_configs` in prometheus.yml, or its service discovery.
-up: the page shows the reason; request the target from where Prometheus runs: curl -si TARGET
+up: the page shows the reason; request the target from where Prometheus runs.
 last-scrape: Prometheus hangs, or is overloaded; see its log.
 success-share: the target restarts, its timeout is too short, or the network loses packets:
     avg_over_time(up{job="JOB"}[1h]); changes(up{job="JOB"}[1h])
@@ -268,6 +269,7 @@ def _judge_targets(seen: Scraped, source: str, evidence: Evidence) -> None:
         equal_to(0),
         "; ".join(reasons[:_SHOWN]),
         says=f"{len(seen.down)} of {len(seen.targets)} targets of the job {seen.job} are down",
+        commands=[f"curl -si {shlex.quote(target.url)}" for target in seen.down[:_SHOWN]],
     )
     oldest = max(seen.targets, key=lambda t: seen.age_s(t) - scraping.freshest_s(t))
     evidence.judge(

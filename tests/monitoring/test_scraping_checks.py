@@ -109,6 +109,7 @@ def test_target_that_is_down_is_named_with_its_reason(watcher: Prometheus, place
 
     assert missed(evidence) == {"up", "success-share"}
     assert "1 of 2 targets of the job mixed are down" in found
+    assert evidence.commands == [f"curl -si 'http://{place}/metrics?n=1'"]
     assert f"{place}: " in found
     assert "connection refused" in found
     assert f"scrapes of {place} that succeeded: 0 %; at least 99 % required" in found
