@@ -211,7 +211,7 @@ def test_second_scaling_drill_is_refused(small: Small) -> None:
     assert small.undo.ever == 0
 
 
-# As `readiness run` does it: a guardian of its own, and the drill.
+# As `readiness run` does it: a guardian of its own, and the drill; again where others starve it.
 _SCRIPT = """
 import sys
 from pathlib import Path
@@ -220,10 +220,18 @@ from readiness.lib.guardian import Guardian
 from readiness.lib.drill.safety import Safety
 from readiness.lib.drill.safety import Place
 from readiness.areas.scaling.probes.drill import drill
+from readiness.model.errors import CouldNotMeasure
 scaling, folder = Scaling.model_validate_json(sys.argv[1]), Path(sys.argv[2])
 with Guardian() as guardian:
     place = Place(folder, "shop", "production", "0123456789abcdef")
-    drill(scaling, scaling.live, Safety(place, folder, None, guardian))
+    safety = Safety(place, folder, None, guardian)
+    while True:
+        try:
+            drill(scaling, scaling.live, safety)
+            break
+        except CouldNotMeasure as error:
+            if "starved" not in error.message:
+                raise
 """
 
 
