@@ -11,7 +11,8 @@ _R = TypeVar("_R")
 
 ATTRIBUTE: Final = "__readiness_check__"
 _ID: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\.[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_LABEL: Final = re.compile(r"([a-z][a-z0-9-]*(?:, [a-z][a-z0-9-]*)*):(?: |$)")
+LABEL: Final = re.compile(r"([a-z][a-z0-9-]*(?:, [a-z][a-z0-9-]*)*):(?: |$)")
+"""The beginning of a part of a fix: the judgements that it is about."""
 
 GOES_ON: Final = re.compile(r"(?:,|\b(?:a|an|as|in|is|its|so|that|the))$")
 """The end of a row of prose whose sentence goes on in the next row."""
@@ -133,7 +134,7 @@ class CheckSpec:
 
 def _label(row: str, judgements: Collection[str]) -> frozenset[str]:
     """The judgements that a row of a fix begins with; empty if it begins with anything else."""
-    label = _LABEL.match(row)
+    label = LABEL.match(row)
     keys = frozenset(label[1].split(", ")) if label else frozenset()
     return keys if keys <= set(judgements) else frozenset()
 

@@ -73,7 +73,7 @@ class CheckResult(_Frozen):
     causes: tuple[CauseNote, ...] = ()
     """Why it, or a part of it, could not be judged."""
     commands: tuple[str, ...] = ()
-    """What to run for the limits that it missed, to be pasted; `fix` is for all that it judges."""
+    """What to run for the limits that it missed, with all names, to be pasted."""
     explained_by: tuple[str, ...] = ()
     """The names of failed checks that explain why it failed or could not be judged."""
 

@@ -27,7 +27,6 @@ _PROGRAM: Final = re.compile(r"(?:\$ )?(?:[\w./-]+/)?[a-z][a-z0-9._-]*(?= )")
 _SYNTAX: Final = re.compile(r"\s--?\w|[|;$'\"=(]|\S/\S|\b[A-Z_]{3,}\b")
 _QUERY: Final = re.compile(r"(?:select|grant|alter) ")
 _LONGEST_COMMAND: Final = 6
-_LABEL: Final = re.compile(r"\s*([a-z][a-z0-9-]*(?:, [a-z][a-z0-9-]*)*): ")
 # Braces, quotes, signs and options, which a sentence has not; an apostrophe is none of them.
 _CODE: Final = re.compile(r"""[{}=<>|$"\\]|;(?=$|  )|(?<!\w)'|'(?!\w)|(?<!\w)--?\w""")
 _SENTENCE: Final = re.compile(
@@ -205,8 +204,7 @@ def command(step: Step) -> str:
     """
     if step.commands:
         return line(step.commands[0])
-    missed = step.checks[0].missed if step.kind == "failure" else ()
-    return _command(step.remedy, missed) or show_command(step.checks[0])
+    return _command(step.about) or show_command(step.checks[0])
 
 
 def show_command(check: CheckResult) -> str:
@@ -218,18 +216,17 @@ def show_command(check: CheckResult) -> str:
 
 def advice(step: Step) -> str:
     """The remedy of a cause in words, for where it is not a command; empty for a failure."""
-    if step.kind == "failure" or _command(step.remedy, ()):
+    if step.kind == "failure" or _command(step.remedy):
         return ""
     words = (span.text for block in rich(step.remedy) for span in (*block.spans,))
     return line(" ".join(words), 400)
 
 
-def _command(text: str, missed: Sequence[str]) -> str:
+def _command(text: str) -> str:
     rows = [row for row in text.expandtabs(4).splitlines() if row.strip()]
     if len(rows) == 1:
         return _after_words(line(rows[0], 1000))
-    first = next((n for n, row in enumerate(rows) if _is_about(row, missed)), 0)
-    for at in range(first + 1, len(rows)):
+    for at in range(1, len(rows)):
         if _indent(rows[at]) > _indent(rows[at - 1]):
             return _whole(rows[at:]) if _is_command(rows[at].strip()) else ""
     return ""
@@ -247,11 +244,6 @@ def _whole(rows: Sequence[str]) -> str:
             break
         parts.append(clean(row, 1000).strip())
     return " ".join(part.removesuffix("\\").rstrip() for part in parts)
-
-
-def _is_about(row: str, missed: Sequence[str]) -> bool:
-    label = _LABEL.match(row)
-    return bool(label and set(label[1].split(", ")) & set(missed))
 
 
 def _after_words(row: str) -> str:

@@ -79,7 +79,7 @@ def _finding(check: CheckResult, width: int, paint: Paint, *, with_fix: bool) ->
 
 
 def _run(commands: Iterable[str], lead: str) -> Iterator[str]:
-    """What to paste for this failure, before the fix of all that the check judges."""
+    """What to paste for this failure; the names that a fix cannot know are in it."""
     yield from (f"{lead}{line(command, 4000)}" for command in commands)
 
 

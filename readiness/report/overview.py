@@ -12,7 +12,7 @@ from readiness.model.decision import Decision, Kind
 from readiness.model.evidence import Outcome
 from readiness.model.record import Change, Changes, Coverage, RunRecord, Verdict
 from readiness.model.verdict import coverage
-from readiness.report.richtext import RichText, Span, command, paragraph, rich, spans
+from readiness.report.richtext import Span, command, paragraph, rich, spans
 from readiness.report.steps import Step, steps
 
 _UNJUDGED: Final = frozenset({Outcome.ERROR, Outcome.NOT_RUN})
@@ -228,8 +228,8 @@ def _day(day: date | datetime) -> str:
 def _todo(
     number: int, step: Step, anchors: Mapping[tuple[str, str], str], causes: Mapping[str, str]
 ) -> Todo:
-    remedy: RichText = rich(step.remedy)
-    given = "\n".join(clean(one) for one in step.commands) or command(remedy)
+    found = filter(None, (command(rich(text)) for text in (step.about, step.remedy)))
+    given = "\n".join(map(clean, step.commands)) or next(found, "")
     shown = [Link(line(c.name, 120), anchors[c.id, c.subject]) for c in step.checks]
     first = step.checks[0]
     failure = step.kind == "failure"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from readiness.model.check import Severity
+from readiness.model.check import LABEL, Severity
 from readiness.model.evidence import Outcome
 from readiness.model.figures import counted
 from readiness.model.record import CauseNote, CheckResult, RunRecord
@@ -23,8 +23,6 @@ class Step:
         text: the failure's message, or the cause.
         remedy: the fix of the check, or the remedy of the cause; may hold commands.
         checks: the checks that it makes pass or judges.
-        commands: what to run for what a failure missed, to be pasted; the remedy is for all that
-            the check judges.
         explained: further checks that failed or could not be judged because of this failure.
     """
 
@@ -34,7 +32,20 @@ class Step:
     remedy: str
     checks: tuple[CheckResult, ...]
     explained: tuple[CheckResult, ...] = ()
-    commands: tuple[str, ...] = ()
+
+    @property
+    def about(self) -> str:
+        """The remedy, from the first part on that is about what was missed."""
+        missed = self.checks[0].missed if self.kind == "failure" else ()
+        rows = self.remedy.splitlines()
+        labels = ((n, LABEL.match(row.lstrip())) for n, row in enumerate(rows))
+        parts = (n for n, label in labels if label and {*label[1].split(", ")} & {*missed})
+        return "\n".join(rows[next(parts, 0) :])
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """What to run for what a failure missed, with all names, to be pasted."""
+        return self.checks[0].commands if self.kind == "failure" else ()
 
     @property
     def blockers(self) -> int:
@@ -109,9 +120,7 @@ def _failures(
         if check.outcome is Outcome.FAIL:
             follows = explained.get(check.name, ())
             severity = _highest((check, *follows))
-            yield Step(
-                "failure", severity, check.message, check.fix, (check,), follows, check.commands
-            )
+            yield Step("failure", severity, check.message, check.fix, (check,), follows)
 
 
 def _causes(checks: Iterable[CheckResult]) -> Iterator[Step]:

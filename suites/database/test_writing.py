@@ -31,9 +31,9 @@ _WAITING = "synchronous_commit"
     when commits wait for a standby that was renamed.""",
     fix="""The message has the statement for each; run one at a time, in a session that may write:
     set default_transaction_read_only = off;
-read-only: by default:   alter database NAME reset default_transaction_read_only;
+read-only: it is the default: alter database NAME reset default_transaction_read_only;
     alter role ROLE reset default_transaction_read_only;
-password: it ends:   alter role ROLE valid until 'infinity' password 'NEW';
+password: it has ended, or soon will: alter role ROLE valid until 'infinity' password 'NEW';
 synchronous-standby: commits wait for one: the names are the `application_name` of each
     select application_name, state, sync_state from pg_stat_replication;
     alter system set synchronous_standby_names = 'STANDBY'; select pg_reload_conf();
@@ -44,7 +44,7 @@ denied: the role may insert, but not use the schema or the sequence of a default
     grant usage on sequence SEQUENCE to ROLE;
 discarded: a rule discards each new row without an error: drop rule RULE on TABLE;
 triggers-skipped: foreign keys are not checked: alter role ROLE reset session_replication_role;
-unlogged: (rewrites the table under a lock) alter table TABLE set logged;
+unlogged: rewrite the table under a lock: alter table TABLE set logged;
     or accept the loss: unlogged = ["SCHEMA.TABLE"]   in [databases.NAME]""",
     judgements=(
         "read-only",

@@ -140,7 +140,7 @@ def _judge_latency(
     failed-requests, longest-gap, wrong-release: as for a deployment: deployment.zero-downtime
     exit-status, arrival, replicas: name the release to roll back to; "the previous one" changes
     each time.
-    time: `rollback_max_s` in [deployment] is the limit: keep the old replicas for a while
+    time: to stay within `rollback_max_s` of [deployment], keep the old replicas for a while
       (revisionHistoryLimit, blue-green, rollbackWindow) and the old image on the machines.
     configuration, redeployed-configuration: the message names the keys; ship it with the release:
       Kubernetes: a ConfigMap for each release (kustomize configMapGenerator), named by the template

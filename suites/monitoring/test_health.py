@@ -25,7 +25,7 @@ _JSON = "application/json"
     fix="""Request the three endpoints:
     curl -si HEALTH_URL; curl -si READY_URL; curl -si LIVE_URL
 Other paths: set `health`, `ready` and `live` in [services.NAME].
-status: of 503, find the failing dependency in the service's log, and restore it first.
+status: if it is 503, find the failing dependency in the service's log, and restore it first.
 body: 200 with a body that says DOWN: find the dependency that it names, and answer 503 while it
 is away (Spring: `management.endpoint.health.status.http-mapping`; ASP.NET Core:
 `ResultStatusCodes`).

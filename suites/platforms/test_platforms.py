@@ -253,8 +253,7 @@ def test_monitored(monitored_host: Vercel | Render, sent_of: SentOf, evidence: E
     judgements=("protected", "required"),
     why="""A gate that is not required is advice: a push, or a merge that does not wait for it,
     goes to production unjudged. A job that was renamed is required under its old name only.""",
-    fix="""GitHub: require the gate's job on the branch, by a ruleset under Settings, Rules. See
-what applies now:
+    fix="""GitHub: require the gate's job on the branch, by a ruleset under Settings, Rules:
       gh api repos/REPOSITORY/rules/branches/BRANCH
     GitLab: Settings, Repository, Protected branches; Settings, Merge requests, "Pipelines must
     succeed", without "Skipped pipelines are considered successful"; and no `allow_failure` on the

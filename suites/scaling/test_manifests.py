@@ -77,7 +77,7 @@ def _judge(evidence: Evidence, key: str, what: str, found: list[str], side: str)
     the repository or the Deployment.""",
     fix="""image-tag: name a version or a digest:
       image: registry.example.com/shop:1.5.0
-    privileged: and of capabilities only what is needed:
+    privileged: leave this in, and of `capabilities` only what is needed:
       securityContext: {privileged: false, runAsNonRoot: true}
     host-path: a volume of the cluster (persistentVolumeClaim, emptyDir) instead of hostPath
     secret: a new password, as the old one is known, from a Secret:

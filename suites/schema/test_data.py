@@ -41,7 +41,7 @@ _SOURCE = "pg_catalog, as `readiness schema save` reads it"
     objects-differ: write a migration for it, or undo it with the definition in the manifest
     Changed on purpose: readiness schema save DATABASE_NAME    # commit it with the migration
     Objects that come and go, such as daily partitions: `ignore` in [databases.NAME.schema]
-    extensions: create extension NAME;      # install its package on the server first
+    extensions: a missing one: create extension NAME;      # install its package on the server first
     An old one: alter extension NAME update to 'VERSION';""",
 )
 def test_fingerprint(database: Database, evidence: Evidence) -> None:
@@ -137,15 +137,15 @@ def _like(name: str, found: Fingerprint) -> list[str]:
     parent although the constraint claims to be valid, and the next dump cannot be restored. A
     sequence that is behind makes the application's next INSERT fail with a duplicate key.""",
     fix="""The message has the statement for each.
-    not-validated: (reads the table; others may read and write) rows that break it are corrected
-    first, or the statement fails and names the first of them:
+    not-validated: correct the rows that break it first, or the statement fails and names one; it
+    reads the table, and others may read and write:
       alter table TABLE validate constraint NAME;
-    triggers-off: or enabled on a replica alone (as superuser, for those of foreign keys):
+    triggers-off: switch each on, as superuser those of foreign keys:
       alter table TABLE enable trigger NAME;
     orphans: list them, then restore the parents or delete the rows:
       select c.* from CHILD c left join PARENT p on p.KEY = c.KEY
       where c.KEY is not null and p.KEY is null;
-    sequences: also in the script that copies the rows:
+    sequences: set each, here and in the script that copies the rows:
       select setval('SCHEMA.SEQUENCE', max(COLUMN)) from SCHEMA.TABLE;""",
 )
 def test_integrity(database: Database, evidence: Evidence) -> None:

@@ -177,7 +177,8 @@ def test_migrations_reversible(
       set lock_timeout = '2s';
       or once for all: alter role MIGRATOR set lock_timeout = '2s';
     leftovers: one transaction per migration, or `if not exists` in each statement
-    rewrite: create index concurrently ...
+    rewrite: make what is slow without a lock:
+      Index: create index concurrently ...
       Constraint: add constraint ... not valid;      # validate it in the next migration
       New type: a new column, filled in batches; never alter the type of a large table
     lint: squawk FILE      # rules: https://squawkhq.com/docs/rules
