@@ -187,8 +187,13 @@ def test_a_rollout_is_complete_when_all_counts_agree() -> None:
     assert kubernetes.unfinished(changed(availableReplicas=None)) == ("availableReplicas is 0 of 3")
     assert kubernetes.unfinished(changed(updatedReplicas=2)) != ""
     assert kubernetes.unfinished({**WORKLOAD, "status": {}}) != ""
-    paused = {**WORKLOAD, "spec": {**WORKLOAD["spec"], "paused": True}}
-    assert "is paused" in kubernetes.unfinished(paused), "a new image would start no pod"
+    # A new image would start no pod.
+    paused = {**WORKLOAD, "metadata": {"name": "shop"}, "spec": {"paused": True}}
+    for kind, resume in (
+        ("Deployment", "rollout resume deployment"),
+        ("Rollout", "argo rollouts resume"),
+    ):
+        assert f"kubectl {resume} shop" in kubernetes.unfinished({**paused, "kind": kind})
 
 
 def test_a_controller_that_would_revert_is_named() -> None:

@@ -52,7 +52,9 @@ def unfinished(workload: Object) -> str:
     if owners := sorted({owner for key, owner in _OWNERS.items() if key in notes}):
         return f"{owners[0]} manages it, and would revert the change"
     if spec.get("paused"):
-        return "its rollout is paused; nothing changes until: kubectl rollout resume"
+        kind, _, name = _name_of(workload).partition("/")
+        resume = "argo rollouts resume" if kind == "rollout" else f"rollout resume {kind}"
+        return f"its rollout is paused; nothing changes until: kubectl {resume} {name}"
     generation = metadata.get("generation", 0)
     # Argo Rollouts writes it as text.
     if str(status.get("observedGeneration", "")) != str(generation):
