@@ -117,12 +117,16 @@ def _dedented(text: str) -> str:
 
     So texts look that stand in the middle of a module. What is deeper than the prose is a command,
     whatever its depth, unless the sentence before it goes on; a row that begins with a label
-    is a paragraph.
+    is a paragraph. A first row without a colon goes on in the second one, if some row is deeper.
     """
     first, *others = text.split("\n")
     indents = [len(row) - len(row.lstrip()) for row in others if row.strip()]
     shared = min(indents, default=0)
-    if shared < _INDENT or (indents[0] == shared and not _LABEL.match(others[0].strip())):
+    if shared < _INDENT or (
+        indents[0] == shared
+        and not _LABEL.match(others[0].strip())
+        and (first.endswith(":") or max(indents) == shared)
+    ):
         return text
     rows = [first]
     for row in (row[shared:] for row in others):

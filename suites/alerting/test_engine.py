@@ -27,12 +27,12 @@ from readiness.model.errors import CouldNotMeasure, NoData
 arrived, in-time: an expired webhook, a revoked token, a channel that was renamed.
 recorded, end-recorded: look at the history:
     curl -s HISTORY | grep ID
-    The entry must be written when the alert is raised, and once more when it ends. If it marks the
-    end otherwise, set `end_field` or `resolved_text` in [alerting.engine.history].
+The entry must be written when the alert is raised, and once more when it ends. If it marks the
+end otherwise, set `end_field` or `resolved_text` in [alerting.engine.history].
 counted: look at the statistics:
     curl -s STATISTICS
-    `field` in [alerting.engine.statistics] must be the number of all alerts so far, not of the open
-    ones, and not cached.
+`field` in [alerting.engine.statistics] must be the number of all alerts so far, not of the open
+ones, and not cached.
 escalated, escalated-early, escalated-late, acknowledged: the timer begins when the alert is
     raised, survives a restart of the engine, and is stopped by an acknowledgement; the time is
     `after_s` in [alerting.engine.escalation].""",

@@ -50,15 +50,15 @@ on-time: find the expensive rule, record what it computes in a group of its
     curl -s PROMETHEUS/api/v1/rules | jq '.data.groups[].rules[] | {name, evaluationTime}'
 selectors: look for the right name
     curl -s 'PROMETHEUS/api/v1/label/__name__/values' | jq -r '.data[]' | grep WORD
-    A metric whose first series comes with the first error: let the service start it at 0, or name
-    it in `no_series_yet` of [alerting]; one that may be missing: `absent(...)` or `or vector(0)`.
+A metric whose first series comes with the first error: let the service start it at 0, or name
+it in `no_series_yet` of [alerting]; one that may be missing: `absent(...)` or `or vector(0)`.
 can-fire: `count()` of no series is nothing, and not 0:  count(up == 1) == 0 or absent(up)
     `sum(x == 0)` adds zeros; count them.  A ratio never exceeds 1: compare it with 0.05, not 5.
     sum by (le, job) (rate(latency_seconds_bucket[5m]))     histogram_quantile() needs `le`
     An uptime is below 60 s for a minute: shorten `for`, or count restarts: changes(...[1h]) > 3
 joins: name what both sides have, as `on (instance)`, and aggregate both sides to that.
 ends: compare without `bool`, and after `or vector(0)`. One that fires on purpose, as a Watchdog:
-    give it the severity `none`, or name it in [alerting.dead_man]. Of a counter:
+give it the severity `none`, or name it in [alerting.dead_man]. Of a counter:
     increase(errors_total[1h]) > 10      a counter itself only falls with a restart
 types: rate() and increase() are for counters; of a gauge use delta(), deriv() or the value itself.
 ranges, ranges-tight: four scrape intervals are the usual advice

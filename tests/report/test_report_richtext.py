@@ -91,3 +91,12 @@ def test_a_sentence_goes_on_in_a_deeper_row_and_a_command_is_not_torn() -> None:
         ("paragraph", "Slow: move the filling of caches out of it"),
         ("paragraph", "Gone: keep the replicas for a while (blue-green) on the machines"),
     ]
+
+
+def test_the_first_sentence_goes_on_in_the_second_row() -> None:
+    text = "Write both tables until\n    nobody rolls back:\n      alter table t;\n    Then stop"
+    assert [(block.kind, "".join(span.text for span in block.spans)) for block in rich(text)] == [
+        ("paragraph", "Write both tables until nobody rolls back:"),
+        ("code", "alter table t;"),
+        ("paragraph", "Then stop"),
+    ]
